@@ -1,0 +1,28 @@
+//! The words: what a camera, a fix, a segment, a case is. Plain values and rules; no files, sockets, tokio.
+
+mod camera;
+mod case;
+mod error;
+mod fix;
+mod ids;
+mod place;
+mod recording;
+mod time;
+
+pub use camera::{
+    Camera, CameraStatus, FaultKind, FaultReason, Secret, StreamRole, StreamState, StreamStatus,
+    Transport, VideoCodec, camera_status,
+};
+pub use case::{
+    Case, CaseAction, CaseEvent, CaseSource, CaseState, Exhibit, ExhibitFile, ExhibitKind,
+    ExhibitState,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use fix::{Fix, FixFlag, FixFlags, Ignition, Vehicle, VehicleClass, VehicleState};
+pub use ids::{
+    AreaCode, CameraId, CaseId, ExhibitId, LayoutId, SegmentId, SessionId, StreamKey, UserId,
+    VehicleId,
+};
+pub use place::{BoundingBox, GeoPoint, distance_m};
+pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, tile};
+pub use time::{Clock, SystemClock, TimeRange, UtcMicros};
