@@ -1,37 +1,31 @@
-use zhenbei::model::*;
-use zhenbei::store::*;
+//! The conformance suites: the same promises asked of every back-end.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod site;
+
+use zhenbei::model::Secret;
+use zhenbei::store::Database;
+
+async fn database_keeps_its_promises(db: &Database) {
+    site::suite(db).await;
+}
+
 #[tokio::test]
-async fn spike() {
-    for url in [
-        format!("sqlite:/tmp/w/spike-{}.db", std::process::id()),
-        std::env::var("PGURL").unwrap(),
-    ] {
-        let db = Database::open(&Secret::new(url)).await.unwrap();
-        let cam = Camera {
-            id: CameraId::new("cam-1").unwrap(),
-            name: "榆阳".into(),
-            place: GeoPoint::new(109.7, 38.2).unwrap(),
-            area: AreaCode::new("610802").unwrap(),
-            heading_deg: None,
-            fov_deg: Some(60.0),
-            main: Secret::new("rtsp://a/b"),
-            sub: None,
-            transport: Transport::Tcp,
-            record: true,
-        };
-        let ch = database::SiteChange {
-            put_cameras: vec![cam.clone()],
-            put_vehicles: vec![Vehicle {
-                id: VehicleId::new("t1").unwrap(),
-                plate: None,
-                class: VehicleClass::Muck,
-            }],
-            ..Default::default()
-        };
-        db.change_site(&ch).await.unwrap();
-        db.change_site(&ch).await.unwrap();
-        assert_eq!(db.cameras().await.unwrap(), vec![cam]);
-        assert_eq!(db.vehicles().await.unwrap().len(), 1);
-        println!("rev {}", db.site_revision().await.unwrap());
-    }
+async fn sqlite_keeps_the_promises() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = Secret::new(format!("sqlite:{}", dir.path().join("zhenbei.db").display()));
+    let db = Database::open(&url).await.unwrap();
+    database_keeps_its_promises(&db).await;
+    db.close().await;
+    Database::open(&url).await.expect("opens again with its schema in place");
+}
+
+#[tokio::test]
+async fn postgresql_keeps_the_promises() {
+    let server = support::servers::postgres();
+    let db = Database::open(&Secret::new(server.url())).await.unwrap();
+    database_keeps_its_promises(&db).await;
+    db.close().await;
 }

@@ -1,0 +1,204 @@
+// The shapes of docs/api.md, word for word. Times are RFC 3339 UTC with microseconds.
+
+export type Time = string
+
+export type Permission =
+  | 'live.view' | 'recording.view' | 'recording.download' | 'position.view' | 'case.read' | 'case.open' | 'case.file'
+  | 'case.close' | 'exhibit.attach' | 'camera.write' | 'vehicle.write' | 'layout.write' | 'layout.share' | 'audit.read'
+  | 'user.write' | 'system.read'
+
+export interface Me {
+  id: string
+  name: string
+  display_name: string
+  role: string
+  may: Permission[]
+  session_expires: Time
+}
+
+export interface SystemInfo {
+  version: string
+  now: Time
+  site: { name: string; center: [number, number]; zoom: number }
+  basemap: { kind: 'geojson' | 'xyz' | 'wmts' | 'pmtiles' | 'none'; url: string; attribution: string }
+  live: { max_tiles: number }
+}
+
+export type CameraState = 'connecting' | 'streaming' | 'backoff' | 'faulted' | 'stopped'
+
+export interface Reason {
+  kind: string
+  message: string
+  retry_at: Time | null
+}
+
+export interface StreamState {
+  state: CameraState
+  since: Time
+  reason: Reason | null
+  codec: string | null
+  width: number | null
+  height: number | null
+  fps: number | null
+  kbps: number | null
+  last_frame: Time | null
+  durable_until: Time | null
+  packets_lost: number
+  reconnects: number
+  recording: boolean
+}
+
+export interface Camera {
+  id: string
+  name: string
+  lon: number | null
+  lat: number | null
+  area: string | null
+  heading_deg: number | null
+  fov_deg: number | null
+  record: boolean
+  transport: string
+  streams: string[]
+  main?: string | null
+  sub?: string | null
+  state: CameraState
+  state_since: Time
+  reason: Reason | null
+  durable_until: Time | null
+  fps: number | null
+  kbps: number | null
+  codec: string | null
+  width: number | null
+  height: number | null
+  last_frame: Time | null
+  stream_states: Partial<Record<'main' | 'sub', StreamState>>
+}
+
+export interface CameraWrite {
+  id: string
+  name: string
+  lon: number | null
+  lat: number | null
+  area: string | null
+  heading_deg?: number | null
+  fov_deg?: number | null
+  main: string
+  sub?: string | null
+  transport?: string
+  record?: boolean
+}
+
+export interface Span { from: Time; to: Time }
+export interface Gap extends Span { cause: string }
+export interface Coverage { stream: string; durable_until: Time | null; spans: Span[]; gaps: Gap[] }
+
+export type VehicleState = 'moving' | 'stopped' | 'stale'
+
+export interface Position {
+  vehicle: string
+  lon: number
+  lat: number
+  time: Time
+  received: Time
+  speed_kmh: number | null
+  course_deg: number | null
+  plate: string | null
+  class: string | null
+  source: string
+  flags: string[]
+  state: VehicleState
+}
+
+export interface TrackPoint {
+  type: 'Feature'
+  geometry: { type: 'Point'; coordinates: [number, number] }
+  properties: { vehicle: string; time: Time; speed_kmh: number | null; course_deg: number | null; flags?: string[] }
+}
+export interface Track { type: 'FeatureCollection'; features: TrackPoint[] }
+
+export interface SourceInfo {
+  source: string
+  state: 'connected' | 'connecting' | 'down'
+  since: Time
+  received: number
+  accepted: number
+  rejected: number
+  rate_per_s: number
+  last_error: string | null
+}
+export interface Rejected { time: Time; source: string; topic: string | null; reason: string; sample: string }
+export interface HealthPart { part: string; state: 'ok' | 'degraded' | 'down'; message: string }
+
+export type CaseState = 'reported' | 'filed' | 'closed' | 'rejected'
+export interface CaseEvent { [key: string]: unknown; time?: Time; actor?: string; action?: string; text?: string | null }
+
+export interface CaseFile {
+  id: string
+  no: string
+  title: string
+  description: string | null
+  category: string | null
+  state: CaseState
+  occurred_from: Time
+  occurred_to: Time | null
+  lon: number
+  lat: number
+  address: string | null
+  area: string | null
+  source: string | null
+  opened_by: string
+  opened_at: Time
+  closed_by: string | null
+  closed_at: Time | null
+  exhibits: number
+  events?: CaseEvent[]
+  exhibit_list?: Exhibit[]
+}
+
+export interface CaseNew {
+  title: string
+  description?: string
+  category?: string
+  occurred_from: Time
+  occurred_to?: Time
+  lon: number
+  lat: number
+  address?: string
+  source?: string
+}
+
+export interface ExhibitFile {
+  name: string
+  bytes: number
+  sha256: string
+  media_type: string
+  derived_from: string | null
+  recipe: string | null
+}
+
+export interface Exhibit {
+  id: string
+  case: string
+  kind: 'clip' | 'track'
+  state: 'working' | 'ready' | 'failed'
+  error: string | null
+  camera: string | null
+  vehicle: string | null
+  stream: string | null
+  requested: Span
+  delivered: Span | null
+  gaps: Gap[]
+  purpose: string
+  created_by: string
+  created_at: Time
+  files: ExhibitFile[]
+}
+
+export interface ExhibitRequest {
+  camera?: string
+  vehicle?: string
+  from: Time
+  to: Time
+  purpose: string
+  stream?: string
+}
