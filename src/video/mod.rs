@@ -3,5 +3,7 @@
 mod frame;
 mod ring;
 
-pub use frame::{AudioParams, Frame, Media, StreamParams};
+pub use frame::{Frame, Media};
 pub use ring::{Cursor, Item, Read, Ring, SessionEnd, Start};
+
+pub use crate::model::{AudioParams, StreamParams};
