@@ -7,8 +7,10 @@
 //! A method that returns `Ok` has committed, and the commit is on disk (`synchronous = FULL`).
 
 mod site;
+mod tracks;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -33,6 +35,7 @@ pub struct Database {
     read: AnyPool,
     /// SQLite allows one writer: a pool of one queues writers here instead of failing them with "database is locked".
     write: AnyPool,
+    names: Arc<tracks::NameCache>,
 }
 
 impl Database {
@@ -107,6 +110,7 @@ impl Database {
             engine,
             read,
             write,
+            names: Arc::default(),
         })
     }
 
