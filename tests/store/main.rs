@@ -3,13 +3,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod live;
 mod site;
+mod tracks;
 
 use zhenbei::model::Secret;
 use zhenbei::store::Database;
 
 async fn database_keeps_its_promises(db: &Database) {
     site::suite(db).await;
+    tracks::suite(db).await;
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ mod cases;
 mod exhibits;
 mod layouts;
 mod site;
+mod tracks;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -43,6 +45,7 @@ pub struct Database {
     read: AnyPool,
     /// SQLite allows one writer: a pool of one queues writers here instead of failing them with "database is locked".
     write: AnyPool,
+    names: Arc<tracks::NameCache>,
 }
 
 impl Database {
@@ -117,6 +120,7 @@ impl Database {
             engine,
             read,
             write,
+            names: Arc::default(),
         })
     }
 
