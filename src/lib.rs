@@ -9,6 +9,7 @@ pub mod archive;
 pub mod casefile;
 pub mod cmd;
 pub mod config;
+pub mod demo;
 pub mod evidence;
 pub mod fleet;
 pub mod geo;
