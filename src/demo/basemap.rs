@@ -7,7 +7,7 @@ use super::land::{Land, Ring};
 use super::plane::Point;
 use super::streets::{Line, Name};
 
-pub fn geojson(lines: &[Line], graph: &RoadGraph, land: &Land) -> String {
+pub(super) fn geojson(lines: &[Line], graph: &RoadGraph, land: &Land) -> String {
     let mut features = Vec::new();
     for (name, ring) in &land.districts {
         features.push(polygon("district", None, Some(*name), ring));

@@ -32,7 +32,7 @@ pub struct RoadGraph {
 }
 
 impl RoadGraph {
-    pub fn new(lines: &[Line]) -> Self {
+    pub(super) fn new(lines: &[Line]) -> Self {
         let mut build = Build::default();
         let segments = segments(lines);
         for (index, cuts) in crossings(&segments).into_iter().enumerate() {

@@ -10,10 +10,10 @@ use super::rng::Rng;
 use super::streets::{Name, RoadClass};
 
 /// One closed ring, first point not repeated.
-pub type Ring = Vec<Point>;
+pub(super) type Ring = Vec<Point>;
 
 #[derive(Clone, Debug, Default)]
-pub struct Land {
+pub(super) struct Land {
     pub districts: Vec<(Name, Ring)>,
     pub water: Vec<(Name, Ring)>,
     pub green: Vec<(Option<Name>, Ring)>,
@@ -21,7 +21,7 @@ pub struct Land {
     pub places: Vec<(Name, &'static str, Point)>,
 }
 
-const HOUSES: usize = 3_400;
+const HOUSES: usize = 4_600;
 
 /// Subdistricts (街道) of Yuyang, each with the middle it grows from.
 const DISTRICTS: [(Name, Point); 11] = [
@@ -39,17 +39,67 @@ const DISTRICTS: [(Name, Point); 11] = [
 ];
 
 const PARKS: [(Name, Point, f64, f64); 11] = [
-    (("沙河公园", "Shahe Park"), at(3_450.0, -640.0), 330.0, 380.0),
+    (
+        ("沙河公园", "Shahe Park"),
+        at(3_450.0, -640.0),
+        330.0,
+        380.0,
+    ),
     (("榆溪公园", "Yuxi Park"), at(-60.0, -2_350.0), 110.0, 620.0),
-    (("人民公园", "People's Park"), at(-1_080.0, 850.0), 260.0, 250.0),
-    (("凌霄塔公园", "Lingxiao Pagoda Park"), at(1_380.0, -2_250.0), 280.0, 190.0),
-    (("红石峡景区", "Hongshixia Scenic Area"), at(-420.0, 5_050.0), 240.0, 620.0),
-    (("镇北台遗址", "Zhenbeitai Ruins"), at(1_350.0, 5_000.0), 260.0, 210.0),
-    (("开源公园", "Kaiyuan Park"), at(-3_480.0, 850.0), 300.0, 280.0),
-    (("科创公园", "Kechuang Park"), at(-4_330.0, -4_050.0), 270.0, 320.0),
-    (("东山森林公园", "Dongshan Forest Park"), at(4_420.0, 2_300.0), 380.0, 800.0),
-    (("青山湿地", "Qingshan Wetland"), at(560.0, -4_050.0), 120.0, 420.0),
-    (("望湖绿地", "Wanghu Green"), at(-300.0, 3_100.0), 210.0, 200.0),
+    (
+        ("人民公园", "People's Park"),
+        at(-1_080.0, 850.0),
+        260.0,
+        250.0,
+    ),
+    (
+        ("凌霄塔公园", "Lingxiao Pagoda Park"),
+        at(1_380.0, -2_250.0),
+        280.0,
+        190.0,
+    ),
+    (
+        ("红石峡景区", "Hongshixia Scenic Area"),
+        at(-420.0, 5_050.0),
+        240.0,
+        620.0,
+    ),
+    (
+        ("镇北台遗址", "Zhenbeitai Ruins"),
+        at(1_350.0, 5_000.0),
+        260.0,
+        210.0,
+    ),
+    (
+        ("开源公园", "Kaiyuan Park"),
+        at(-3_480.0, 850.0),
+        300.0,
+        280.0,
+    ),
+    (
+        ("科创公园", "Kechuang Park"),
+        at(-4_330.0, -4_050.0),
+        270.0,
+        320.0,
+    ),
+    (
+        ("东山森林公园", "Dongshan Forest Park"),
+        at(4_420.0, 2_300.0),
+        380.0,
+        800.0,
+    ),
+    (
+        ("青山湿地", "Qingshan Wetland"),
+        at(560.0, -4_050.0),
+        120.0,
+        420.0,
+    ),
+    (
+        ("望湖绿地", "Wanghu Green"),
+        at(-300.0, 3_100.0),
+        210.0,
+        200.0,
+    ),
 ];
 
 const PLACES: [(Name, &str, Point); 16] = [
@@ -57,21 +107,65 @@ const PLACES: [(Name, &str, Point); 16] = [
     (("镇北台", "Zhenbeitai"), "sight", at(1_350.0, 5_000.0)),
     (("红石峡", "Hongshixia Gorge"), "sight", at(-420.0, 5_300.0)),
     (("榆林古城", "Old Town"), "sight", at(1_380.0, -500.0)),
-    (("凌霄塔", "Lingxiao Pagoda"), "sight", at(1_380.0, -2_250.0)),
+    (
+        ("凌霄塔", "Lingxiao Pagoda"),
+        "sight",
+        at(1_380.0, -2_250.0),
+    ),
     (("榆阳广场", "Yuyang Square"), "square", at(-720.0, 1_800.0)),
-    (("世纪广场", "Century Square"), "square", at(-2_250.0, -900.0)),
-    (("榆林站", "Yulin Railway Station"), "station", at(-4_300.0, -1_500.0)),
-    (("汽车北站", "North Bus Station"), "station", at(-1_450.0, 3_450.0)),
-    (("榆林学院", "Yulin University"), "school", at(2_500.0, 2_500.0)),
-    (("市第一医院", "First Hospital"), "hospital", at(-1_080.0, -700.0)),
-    (("市第二医院", "Second Hospital"), "hospital", at(2_500.0, -300.0)),
-    (("体育中心", "Sports Centre"), "sports", at(-3_450.0, 2_300.0)),
-    (("会展中心", "Exhibition Centre"), "public", at(-3_050.0, -3_250.0)),
-    (("城市运行指挥中心", "City Command Centre"), "public", at(-2_600.0, -330.0)),
-    (("渣土消纳场", "Spoil Disposal Site"), "industry", at(4_300.0, -3_600.0)),
+    (
+        ("世纪广场", "Century Square"),
+        "square",
+        at(-2_250.0, -900.0),
+    ),
+    (
+        ("榆林站", "Yulin Railway Station"),
+        "station",
+        at(-4_300.0, -1_500.0),
+    ),
+    (
+        ("汽车北站", "North Bus Station"),
+        "station",
+        at(-1_450.0, 3_450.0),
+    ),
+    (
+        ("榆林学院", "Yulin University"),
+        "school",
+        at(2_500.0, 2_500.0),
+    ),
+    (
+        ("市第一医院", "First Hospital"),
+        "hospital",
+        at(-1_080.0, -700.0),
+    ),
+    (
+        ("市第二医院", "Second Hospital"),
+        "hospital",
+        at(2_500.0, -300.0),
+    ),
+    (
+        ("体育中心", "Sports Centre"),
+        "sports",
+        at(-3_450.0, 2_300.0),
+    ),
+    (
+        ("会展中心", "Exhibition Centre"),
+        "public",
+        at(-3_050.0, -3_250.0),
+    ),
+    (
+        ("城市运行指挥中心", "City Command Centre"),
+        "public",
+        at(-2_600.0, -330.0),
+    ),
+    (
+        ("渣土消纳场", "Spoil Disposal Site"),
+        "industry",
+        at(4_300.0, -3_600.0),
+    ),
 ];
 
-pub fn land(graph: &RoadGraph, rng: &Rng) -> Land {
+pub(super) fn land(graph: &RoadGraph, rng: &Rng) -> Land {
     let green: Vec<(Option<Name>, Ring)> = PARKS
         .iter()
         .enumerate()
@@ -259,6 +353,7 @@ fn houses(
     rng: &mut Rng,
 ) -> Vec<(Option<Name>, Ring)> {
     let roads = Near::new(graph);
+    let wall: Vec<Ring> = old_wall().into_iter().map(|w| w.1).collect();
     let blocked_water: Vec<Ring> = water(&mut rng.fork(9)).into_iter().map(|w| w.1).collect();
     let mut taken: HashMap<(i32, i32), Vec<(Point, f64)>> = HashMap::new();
     let mut out = Vec::new();
@@ -297,6 +392,7 @@ fn houses(
                             .iter()
                             .chain(green.iter().map(|g| &g.1))
                             .any(|ring| inside(middle, ring))
+                        && !wall.iter().any(|ring| touches(middle, reach + 8.0, ring))
                         && place(&mut taken, middle, reach);
                     if free {
                         out.push((None, footprint(middle, along, width, depth, rng)));
@@ -306,6 +402,10 @@ fn houses(
         }
     }
     out
+}
+
+fn touches(p: Point, reach: f64, ring: &[Point]) -> bool {
+    (0..ring.len()).any(|i| distance_to_segment(p, ring[i], ring[(i + 1) % ring.len()]) < reach)
 }
 
 fn footprint(middle: Point, along: Point, width: f64, depth: f64, rng: &mut Rng) -> Ring {
@@ -331,11 +431,7 @@ fn footprint(middle: Point, along: Point, width: f64, depth: f64, rng: &mut Rng)
 }
 
 /// Takes the place if no other house has it.
-fn place(
-    taken: &mut HashMap<(i32, i32), Vec<(Point, f64)>>,
-    middle: Point,
-    reach: f64,
-) -> bool {
+fn place(taken: &mut HashMap<(i32, i32), Vec<(Point, f64)>>, middle: Point, reach: f64) -> bool {
     let (cx, cy) = square(middle);
     for dx in -1..=1 {
         for dy in -1..=1 {
@@ -357,7 +453,10 @@ const SQUARE_M: f64 = 80.0;
     reason = "a city is a few hundred squares wide"
 )]
 fn square(p: Point) -> (i32, i32) {
-    ((p.x / SQUARE_M).floor() as i32, (p.y / SQUARE_M).floor() as i32)
+    (
+        (p.x / SQUARE_M).floor() as i32,
+        (p.y / SQUARE_M).floor() as i32,
+    )
 }
 
 /// Road segments by square.
@@ -400,7 +499,7 @@ fn in_water_bent(p: Point) -> bool {
 }
 
 /// Even–odd rule.
-pub fn inside(p: Point, ring: &[Point]) -> bool {
+pub(super) fn inside(p: Point, ring: &[Point]) -> bool {
     let mut odd = false;
     for (i, a) in ring.iter().enumerate() {
         let b = ring[(i + 1) % ring.len()];

@@ -4,15 +4,19 @@
 //! servers in a child process, vehicles publish over MQTT, and both fail now and then as they do in a city.
 
 mod basemap;
+mod feed;
 mod graph;
 mod land;
 mod plane;
 mod rng;
 mod streets;
+mod traffic;
 
+pub use feed::{Feed, FeedCounts, FeedOptions, Message, Talker, checksum, publish};
 pub use graph::{Edge, RoadGraph};
 pub use plane::Point;
 pub use streets::RoadClass;
+pub use traffic::{FleetVehicle, Motion, Traffic};
 
 use rng::Rng;
 

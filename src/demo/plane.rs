@@ -5,7 +5,7 @@ use std::ops::{Add, Mul, Sub};
 use crate::model::GeoPoint;
 
 /// The centre of the synthetic Yulin (榆林), WGS-84.
-pub const CENTER: GeoPoint = GeoPoint {
+pub(super) const CENTER: GeoPoint = GeoPoint {
     lon: 109.73,
     lat: 38.29,
 };
@@ -18,7 +18,7 @@ pub struct Point {
     pub y: f64,
 }
 
-pub const fn at(x: f64, y: f64) -> Point {
+pub(super) const fn at(x: f64, y: f64) -> Point {
     Point { x, y }
 }
 
@@ -99,23 +99,23 @@ impl Mul<f64> for Point {
 }
 
 /// Distance of `p` from the segment `a`–`b`.
-pub fn distance_to_segment(p: Point, a: Point, b: Point) -> f64 {
+pub(super) fn distance_to_segment(p: Point, a: Point, b: Point) -> f64 {
     let ab = b - a;
     let t = ((p - a).dot(ab) / ab.dot(ab).max(1e-9)).clamp(0.0, 1.0);
     p.distance(a + ab * t)
 }
 
 /// Where the river runs before the bend: the Yuxi (榆溪河) flows north to south, west of the old town.
-pub const RIVER_X: f64 = 250.0;
+pub(super) const RIVER_X: f64 = 250.0;
 /// Half the width of the water.
-pub const RIVER_HALF: f64 = 48.0;
+pub(super) const RIVER_HALF: f64 = 48.0;
 /// The Hongshixia reservoir (红石峡水库): middle and half axes.
-pub const LAKE: (Point, f64, f64) = (at(250.0, 4_650.0), 430.0, 950.0);
+pub(super) const LAKE: (Point, f64, f64) = (at(250.0, 4_650.0), 430.0, 950.0);
 /// The walled old town: west, south, east, north.
-pub const OLD_TOWN: (f64, f64, f64, f64) = (930.0, -1_650.0, 1_830.0, 620.0);
+pub(super) const OLD_TOWN: (f64, f64, f64, f64) = (930.0, -1_650.0, 1_830.0, 620.0);
 
 /// Bends the plan: everything near the river follows its curves, the rest is turned and waved a little.
-pub fn bend(p: Point) -> Point {
+pub(super) fn bend(p: Point) -> Point {
     let curve = 300.0 * (p.y / 2_300.0 + 0.4).sin() + 120.0 * (p.y / 870.0).sin();
     let near = (-((p.x - RIVER_X) / 1_700.0).powi(2)).exp();
     let x = p.x + curve * near + 120.0 * (p.y / 1_900.0 + p.x / 3_500.0 + 1.0).sin();
@@ -125,7 +125,7 @@ pub fn bend(p: Point) -> Point {
 }
 
 /// Whether a place of the plan (before the bend) is in water.
-pub fn in_water(p: Point) -> bool {
+pub(super) fn in_water(p: Point) -> bool {
     let (middle, a, b) = LAKE;
     let d = p - middle;
     (p.x - RIVER_X).abs() < RIVER_HALF + 20.0
@@ -133,7 +133,7 @@ pub fn in_water(p: Point) -> bool {
 }
 
 /// How far out of the middle a place of the plan is: 0 centre, 1 the edge of the built city.
-pub fn outness(p: Point) -> f64 {
+pub(super) fn outness(p: Point) -> f64 {
     let angle = p.y.atan2(p.x);
     let wobble = 1.0 + 0.07 * (angle * 3.0 + 0.7).sin() + 0.05 * (angle * 5.0 + 2.0).sin();
     ((p.x / 5_300.0).abs().powf(2.4) + (p.y / 6_100.0).abs().powf(2.4)).powf(1.0 / 2.4) / wobble

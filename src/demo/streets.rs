@@ -55,11 +55,11 @@ impl RoadClass {
 }
 
 /// Chinese and English.
-pub type Name = (&'static str, &'static str);
+pub(super) type Name = (&'static str, &'static str);
 
 /// One drawn line of the plan, already bent. It may have holes: `parts` are its pieces.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(super) struct Line {
     pub class: RoadClass,
     pub name: Option<Name>,
     pub parts: Vec<Vec<Point>>,
@@ -118,7 +118,7 @@ const LANES: [Name; 16] = [
     ("静宁路", "Jingning Road"),
 ];
 
-pub fn lines(rng: &Rng) -> Vec<Line> {
+pub(super) fn lines(rng: &Rng) -> Vec<Line> {
     let mut lines = arteries();
     lines.extend(grid(&mut rng.fork(1)));
     lines.extend(lanes(&mut rng.fork(2)));
@@ -276,11 +276,7 @@ fn lanes(rng: &mut Rng) -> Vec<Line> {
                 for span in along.windows(2) {
                     let [start, end] = span else { continue };
                     let place = |t: f64| {
-                        if upright {
-                            at(level, t)
-                        } else {
-                            at(t, level)
-                        }
+                        if upright { at(level, t) } else { at(t, level) }
                     };
                     let middle = place((start + end) / 2.0);
                     let in_old = middle.x > west - 60.0
