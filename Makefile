@@ -71,7 +71,7 @@ layers: ## Only the rules of the house: imports one way, file length, docs name 
 
 deny: ## Licences, banned crates and sources of all dependencies
 	$(call step,dependencies: cargo deny)
-	@$(CARGO) deny --offline --locked check bans licenses sources
+	@$(CARGO) deny --locked check bans licenses sources
 
 check-web: ## Type check and lints of the console
 	$(call step,console: types and lints)
