@@ -6,6 +6,7 @@
 //!
 //! A method that returns `Ok` has committed, and the commit is on disk (`synchronous = FULL`).
 
+mod archive;
 mod site;
 
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 
 use crate::model::{Error, Result, Secret};
 
+pub use archive::{ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
 pub use site::SiteChange;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
