@@ -75,7 +75,7 @@ pub fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
 /// All cameras with their states.
 #[utoipa::path(get, path = "/cameras", tag = TAG, responses((status = 200, body = [CameraView])))]
 pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<CameraView>>> {
-    actor.need(Permission::LiveView, "see the cameras")?;
+    api.audit.check(&actor, Permission::LiveView, "see the cameras").await?;
     let addresses = actor.may(Permission::CameraWrite);
     Ok(Json(api.cameras.list().iter().map(|c| CameraView::new(c, addresses)).collect()))
 }
@@ -88,7 +88,7 @@ pub async fn get(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<CameraView>> {
-    actor.need(Permission::LiveView, "see the cameras")?;
+    api.audit.check(&actor, Permission::LiveView, "see the cameras").await?;
     let id = known(&api, &id)?;
     let status = api.cameras.get(&id).ok_or_else(|| no_camera(id.as_str()))?;
     Ok(Json(CameraView::new(&status, actor.may(Permission::CameraWrite))))

@@ -1,6 +1,6 @@
 //! Who is calling, and what ranges they name.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, Method, header, request::Parts};
@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::problem::{ApiError, ApiResult};
 use super::state::Api;
-use crate::access::Actor;
+use crate::access::{Actor, Credential};
 use crate::model::{Error, ErrorKind, TimeRange, UtcMicros};
 
 pub const SESSION_COOKIE: &str = "zhenbei_session";
@@ -24,7 +24,7 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let client = client_address(parts);
         if let Some(token) = bearer(&parts.headers) {
-            return Ok(Self(api.access.by_token(token, client).await?));
+            return Ok(Self(api.access.authenticate(Credential::Bearer(token), client).await?));
         }
         let jar = CookieJar::from_headers(&parts.headers);
         let Some(cookie) = jar.get(SESSION_COOKIE) else {
@@ -37,12 +37,12 @@ impl FromRequestParts<Api> for Caller {
         };
         let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         check_same_origin(&parts.headers, reads)?;
-        Ok(Self(api.access.by_session(cookie.value(), client).await?))
+        Ok(Self(api.access.authenticate(Credential::Cookie(cookie.value()), client).await?))
     }
 }
 
-pub fn client_address(parts: &Parts) -> Option<SocketAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0)
+pub fn client_address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

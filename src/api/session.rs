@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::extract::{Caller, SESSION_COOKIE};
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
-use crate::access::{Actor, Permission};
+use crate::access::{Actor, Permission, Role, Via};
 use crate::model::UtcMicros;
 
 const TAG: &str = "session";
@@ -41,14 +41,18 @@ pub struct Me {
 impl Me {
     fn new(actor: &Actor) -> Self {
         Self {
-            id: actor.user_id().map(|id| id.to_string()),
-            name: actor.name().to_owned(),
-            display_name: actor.display_name().to_owned(),
-            role: actor.role().as_str(),
-            role_zh: actor.role().name_zh(),
-            role_en: actor.role().name_en(),
-            may: Permission::ALL.iter().filter(|p| actor.may(**p)).map(|p| p.as_str()).collect(),
-            session_expires: actor.session_expires(),
+            id: actor.user.map(|id| id.to_string()),
+            name: actor.name.to_string(),
+            display_name: actor.display_name.to_string(),
+            role: actor.role_word(),
+            role_zh: actor.role.map_or("", Role::name_zh),
+            role_en: actor.role.map_or("", Role::name_en),
+            may: actor.permissions().into_iter().map(Permission::as_str).collect(),
+            session_expires: match actor.via {
+                Via::Session { expires, .. } => Some(expires),
+                Via::Token { expires, .. } => expires,
+                Via::Command | Via::System | Via::Anonymous => None,
+            },
         }
     }
 }
@@ -62,7 +66,7 @@ pub async fn sign_in(
     jar: CookieJar,
     Json(input): Json<SignIn>,
 ) -> ApiResult<(CookieJar, Json<Me>)> {
-    let signed = api.access.sign_in(&input.name, &input.password, client.map(|c| c.0)).await?;
+    let signed = api.access.sign_in(&input.name, &input.password, client.map(|c| c.0.ip())).await?;
     let mut cookie = Cookie::new(SESSION_COOKIE, signed.secret);
     cookie.set_path("/");
     cookie.set_http_only(true);

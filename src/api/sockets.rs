@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::extract::Caller;
 use super::problem::{ApiError, ApiResult, Problem};
 use super::state::Api;
-use crate::access::{Actor, Permission};
+use crate::access::{Action, Actor, Permission};
 use crate::live::{Out, Subscription};
 use crate::model::Error;
 
@@ -33,13 +33,13 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 #[utoipa::path(get, path = "/live", tag = TAG,
     responses((status = 101, description = "switches to WebSocket"), (status = 403, body = Problem)))]
 pub async fn live(State(api): State<Api>, Caller(actor): Caller, upgrade: WebSocketUpgrade) -> ApiResult<Response> {
-    actor.need(Permission::LiveView, "see live pictures")?;
+    api.audit.check(&actor, Permission::LiveView, "the wall").await?;
     Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| wall(api, actor, socket)))
 }
 
 async fn wall(api: Api, actor: Actor, socket: WebSocket) {
     // One entry for the whole sitting: opened now, closed when the wall closes.
-    let entry = match api.audit.begin(&actor, "live.view", "wall", None).await {
+    let entry = match api.audit.begin(&actor, Action::LiveView, "wall", "").await {
         Ok(entry) => entry,
         Err(e) => {
             tracing::warn!(error = e.chain(), "a wall was refused: its audit entry could not be written");
@@ -55,9 +55,7 @@ async fn wall(api: Api, actor: Actor, socket: WebSocket) {
         () = write(sink, outgoing) => {}
         () = api.stop.cancelled() => {}
     }
-    if let Err(e) = entry.ok("").await {
-        tracing::warn!(error = e.chain(), "the audit entry of a wall could not be closed");
-    }
+    entry.ok().await;
 }
 
 async fn read(mut stream: SplitStream<WebSocket>, requests: mpsc::Sender<String>) {
@@ -94,7 +92,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut outgoing: mpsc::Rece
     responses((status = 101, description = "switches to WebSocket"),
         (status = 200, content_type = "text/event-stream"), (status = 403, body = Problem)))]
 pub async fn events(State(api): State<Api>, Caller(actor): Caller, request: Request) -> ApiResult<Response> {
-    actor.need(Permission::PositionView, "follow what happens")?;
+    api.audit.check(&actor, Permission::PositionView, "events").await?;
     let subscription = api.events.subscribe();
     let wants_sse = request
         .headers()
@@ -131,7 +129,7 @@ async fn follow(api: Api, actor: Actor, mut subscription: Subscription, socket: 
                 None => return,
             },
             _ = check.tick() => {
-                if !api.access.is_current(&actor).await {
+                if api.access.again(&actor).await.is_err_and(|e| !e.is_transient()) {
                     return;
                 }
                 Message::Ping(bytes::Bytes::new())

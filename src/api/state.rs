@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, Layouts};
-use crate::audit::Audit;
+use crate::access::{Access, Audit, Layouts};
 use crate::casefile::Cases;
 use crate::config::Config;
 use crate::evidence::Exhibits;

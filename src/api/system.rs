@@ -90,7 +90,7 @@ pub struct PartHealth {
 /// How each part is.
 #[utoipa::path(get, path = "/health", tag = TAG, responses((status = 200, body = [PartHealth])))]
 pub async fn health(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<PartHealth>>> {
-    actor.need(Permission::SystemRead, "see the system's health")?;
+    api.audit.check(&actor, Permission::SystemRead, "see the system's health").await?;
     Ok(Json(api.health.report().await))
 }
 

@@ -139,7 +139,7 @@ pub async fn positions(
     Caller(actor): Caller,
     Query(query): Query<PositionsQuery>,
 ) -> ApiResult<Response> {
-    actor.need(Permission::PositionView, "see positions")?;
+    api.audit.check(&actor, Permission::PositionView, "see positions").await?;
     let found = api.fleet.positions(&query.filter()?).await?;
     Ok(geojson(FixCollection {
         kind: "FeatureCollection",
@@ -164,7 +164,7 @@ pub struct VehicleView {
 /// All vehicles of the register and all that were seen on a feed.
 #[utoipa::path(get, path = "/vehicles", tag = TAG, responses((status = 200, body = [VehicleView])))]
 pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<VehicleView>>> {
-    actor.need(Permission::PositionView, "see vehicles")?;
+    api.audit.check(&actor, Permission::PositionView, "see vehicles").await?;
     let mut seen: std::collections::BTreeMap<VehicleId, Position> = api
         .fleet
         .positions(&PositionFilter::default())
@@ -224,7 +224,7 @@ pub async fn get(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<VehicleView>> {
-    actor.need(Permission::PositionView, "see vehicles")?;
+    api.audit.check(&actor, Permission::PositionView, "see vehicles").await?;
     Ok(Json(find(&api, &id).await?))
 }
 
@@ -289,7 +289,7 @@ pub async fn track(
     Path(id): Path<String>,
     Query(query): Query<RangeQuery>,
 ) -> ApiResult<Response> {
-    actor.need(Permission::PositionView, "see tracks")?;
+    api.audit.check(&actor, Permission::PositionView, "see tracks").await?;
     let vehicle = VehicleId::new(&id).map_err(|_| no_vehicle(&id))?;
     let mut fixes = api.fleet.track(&vehicle, query.range()?, TRACK_LIMIT + 1).await?;
     let truncated = fixes.len() > TRACK_LIMIT;

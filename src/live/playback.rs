@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::cameras::Cameras;
-use crate::access::{Actor, Audit, Permission};
+use crate::access::{Action, Actor, Audit, Permission, audited};
 use crate::archive::{Archive, Clip};
 use crate::media::Media;
 use crate::model::{Clock, Coverage, Error, Result, StreamKey, TimeRange, UtcMicros};
@@ -55,8 +55,9 @@ impl Playback {
 
     /// Tells what is there; shows no picture, so it is not logged.
     pub async fn coverage(&self, actor: &Actor, key: &StreamKey, range: TimeRange) -> Result<Coverage> {
-        actor.need(Permission::RecordingView, "see recordings")?;
-        let coverage = self.inner.archive.coverage(key, range).await?;
+        let inner = &self.inner;
+        inner.audit.check(actor, Permission::RecordingView, &format!("coverage of {key}")).await?;
+        let coverage = inner.archive.coverage(key, range).await?;
         if coverage.spans.is_empty() && self.inner.cameras.get(&key.camera).is_none() {
             // Deleted cameras keep their recordings; one that never was has neither.
             return Err(no_camera(key));
@@ -66,7 +67,7 @@ impl Playback {
 
     pub async fn clip(&self, actor: &Actor, key: &StreamKey, range: TimeRange) -> Result<Clip> {
         let object = format!("{key} {} – {}", range.from, range.to);
-        self.look(actor, "recording.view", &object, async {
+        self.look(actor, Action::RecordingView, &object, range.from, async {
             match self.inner.archive.clip(key, range).await {
                 Err(e) if e.code() == "no_footage" && self.inner.cameras.get(&key.camera).is_none() => {
                     Err(no_camera(key))
@@ -91,7 +92,7 @@ impl Playback {
         let inner = &self.inner;
         match at {
             None => {
-                actor.need(Permission::LiveView, "see live pictures")?;
+                inner.audit.check(actor, Permission::LiveView, &format!("a live still of {key}")).await?;
                 let Some(frame) = inner.video.ring(key).and_then(|r| r.newest_key()) else {
                     if inner.cameras.get(&key.camera).is_none() {
                         return Err(no_camera(key));
@@ -107,7 +108,7 @@ impl Playback {
             Some(at) => {
                 // By the minute: scrubbing over one is one look.
                 let object = format!("{key} still {}", UtcMicros::from_secs(at.millis() / 60_000 * 60));
-                self.look(actor, "recording.view", &object, async {
+                self.look(actor, Action::Still, &object, at, async {
                     let found = inner.archive.key_frame_at(key, at).await?.ok_or_else(|| {
                         Error::not_found("no_footage", format!("nothing of {key} is recorded at or before {at}"))
                     })?;
@@ -123,13 +124,14 @@ impl Playback {
     async fn look<T>(
         &self,
         actor: &Actor,
-        action: &'static str,
+        action: Action,
         object: &str,
+        from: UtcMicros,
         act: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let inner = &self.inner;
         let now = inner.clock.now();
-        let key = (actor.label(), object.to_owned());
+        let key = (actor.who(), object.to_owned());
         let seen = {
             let mut looks = inner.looks.lock().unwrap_or_else(PoisonError::into_inner);
             let horizon = now.minus(SAME_LOOK);
@@ -141,11 +143,14 @@ impl Playback {
             }
             looks.get(&key).is_some_and(|t| *t > horizon)
         };
-        if seen && actor.may(Permission::RecordingView) {
+        if seen && actor.need_recorded(from, now, object).is_ok() {
             return act.await;
         }
-        let result =
-            inner.audit.audited(actor, Permission::RecordingView, action, object, None, act).await;
+        let result = audited(&inner.audit, actor, action, object, "", async {
+            actor.need_recorded(from, now, object)?;
+            act.await
+        })
+        .await;
         if result.is_ok() {
             inner.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
         }

@@ -13,7 +13,7 @@ use super::cameras::Cameras;
 use super::protocol::{Format, Notice, Request, Wanted};
 use super::source::{Opened, Sources};
 use super::tile::{CREDITS, Gone, Out, Tile, send};
-use crate::access::{Access, Actor};
+use crate::access::{Access, Actor, Permission};
 use crate::model::{CameraId, Clock, Error, StreamKey, StreamRole, StreamStatus, VideoCodec};
 
 /// Tiles a wall may have open.
@@ -77,7 +77,7 @@ impl Walls {
                     Err(_) => Err(Gone),
                 },
                 _ = clock.tick() => {
-                    if self.access.is_current(actor).await {
+                    if may_still_watch(&self.access, actor).await {
                         wall.say(Notice::Clock { now_us: self.clock.now().micros() }).await
                     } else {
                         Err(Gone)
@@ -252,5 +252,13 @@ impl Wall<'_> {
             self.say(notice).await?;
         }
         Ok(())
+    }
+}
+
+/// Asks again whether the person may watch. A database that does not answer is no reason to darken the wall.
+async fn may_still_watch(access: &Access, actor: &Actor) -> bool {
+    match access.again(actor).await {
+        Ok(now) => now.may(Permission::LiveView),
+        Err(e) => e.is_transient(),
     }
 }

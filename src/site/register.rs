@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Actor, Audit, Permission};
+use crate::access::{Action, Actor, Audit, Permission, audited};
 use crate::model::{Camera, CameraId, Error, Result, Secret, Vehicle, VehicleId};
 use crate::store::Database;
 use crate::store::database::SiteChange;
@@ -103,9 +103,9 @@ impl Register {
             Some(sub) => Some(keep_password(&sub, old.and_then(|c| c.sub.as_ref()))?),
             None => None,
         };
-        let object = format!("camera {}", camera.id);
+        let object = format!("camera/{}", camera.id);
         let change = SiteChange { put_cameras: vec![camera], ..SiteChange::default() };
-        self.change(actor, Permission::CameraWrite, "camera.put", &object, change).await
+        self.change(actor, Permission::CameraWrite, Action::CameraChange, &object, change).await
     }
 
     pub async fn delete_camera(&self, actor: &Actor, id: &CameraId) -> Result<()> {
@@ -113,7 +113,7 @@ impl Register {
             return Err(Error::not_found("not_found", format!("there is no camera `{id}`")));
         }
         let change = SiteChange { delete_cameras: vec![id.clone()], ..SiteChange::default() };
-        self.change(actor, Permission::CameraWrite, "camera.delete", &format!("camera {id}"), change).await
+        self.change(actor, Permission::CameraWrite, Action::CameraChange, &format!("delete camera/{id}"), change).await
     }
 
     /// Refuses an id that is taken.
@@ -128,9 +128,9 @@ impl Register {
         if vehicle.plate.as_ref().is_some_and(|p| p.chars().count() > 20) {
             return Err(Error::invalid("bad_plate", "a plate has at most 20 characters"));
         }
-        let object = format!("vehicle {}", vehicle.id);
+        let object = format!("vehicle/{}", vehicle.id);
         let change = SiteChange { put_vehicles: vec![vehicle], ..SiteChange::default() };
-        self.change(actor, Permission::VehicleWrite, "vehicle.put", &object, change).await
+        self.change(actor, Permission::VehicleWrite, Action::VehicleChange, &object, change).await
     }
 
     pub async fn delete_vehicle(&self, actor: &Actor, id: &VehicleId) -> Result<()> {
@@ -138,30 +138,29 @@ impl Register {
             return Err(Error::not_found("not_found", format!("there is no vehicle `{id}` in the register")));
         }
         let change = SiteChange { delete_vehicles: vec![id.clone()], ..SiteChange::default() };
-        self.change(actor, Permission::VehicleWrite, "vehicle.delete", &format!("vehicle {id}"), change).await
+        self.change(actor, Permission::VehicleWrite, Action::VehicleChange, &format!("delete vehicle/{id}"), change).await
     }
 
     /// Makes a whole change at once, as `apply` does.
     pub async fn apply(&self, actor: &Actor, file: &str, change: SiteChange) -> Result<()> {
-        self.change(actor, Permission::CameraWrite, "site.apply", file, change).await
+        self.change(actor, Permission::CameraWrite, Action::SiteApply, file, change).await
     }
 
     async fn change(
         &self,
         actor: &Actor,
         permission: Permission,
-        action: &'static str,
+        action: Action,
         object: &str,
         change: SiteChange,
     ) -> Result<()> {
         let inner = &self.inner;
-        inner
-            .audit
-            .audited(actor, permission, action, object, None, async {
-                inner.db.change_site(&change).await?;
-                self.load().await
-            })
-            .await
+        audited(&inner.audit, actor, action, object, "", async {
+            actor.need(permission, object)?;
+            inner.db.change_site(&change).await?;
+            self.load().await
+        })
+        .await
     }
 
     /// Brings memory up to the database's revision.

@@ -11,6 +11,7 @@ mod audit;
 mod cases;
 mod exhibits;
 mod layouts;
+mod archive;
 mod site;
 mod tracks;
 
@@ -28,6 +29,7 @@ pub use audit::{AuditFilter, AuditRow, NewAuditRow};
 pub use cases::{CaseChange, CaseFilter, CaseStep};
 pub use exhibits::{ExhibitOrigin, StoredFile};
 pub use layouts::LayoutRow;
+pub use archive::{ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
 pub use site::SiteChange;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
