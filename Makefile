@@ -25,7 +25,7 @@ demo: setup build-release ## Install what is missing, build, start the synthetic
 	@exec $(BIN)/release/zhenbei demo $(DEMO_ARGS)
 
 .PHONY: test
-test: setup-test fmt lint deny check-web test-web test-rust test-browser ## Everything CI runs
+test: setup-test fmt ui lint deny check-web test-web test-rust test-browser ## Everything CI runs
 
 # --- set-up and builds ------------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ fix: ## Mend what tools can mend: format, lint suggestions
 	@$(CARGO) fmt
 	@cd web && npx --no-install eslint . --fix
 
-lint: ui ## clippy on everything, warnings are errors
+lint: ## clippy on everything, warnings are errors
 	$(call step,lints: cargo clippy)
 	@$(CARGO) clippy --locked --all-targets -- -D warnings
 
@@ -81,7 +81,7 @@ test-web: ## Unit tests of the console
 	$(call step,console: unit tests)
 	@cd web && npm run --silent test
 
-test-rust: ui ## Unit and integration tests, on real servers
+test-rust: ## Unit and integration tests, on real servers
 	$(call step,Rust tests: build)
 	@$(CARGO) test --locked --no-run
 	$(call step,Rust tests: run)
