@@ -137,7 +137,8 @@ impl Access {
             Credential::Cookie(secret) | Credential::Bearer(secret) => key_of(secret),
         };
         let is_token = matches!(credential, Credential::Bearer(_));
-        if let Some(actor) = self.0.cache.get(&key)
+        let now = self.0.clock.now();
+        if let Some(actor) = self.0.cache.get(&key, now)
             && matches!(actor.via, Via::Token { .. }) == is_token
         {
             return Ok(Actor { client, ..actor });
@@ -147,7 +148,7 @@ impl Access {
         } else {
             self.session_actor(key, client).await?
         };
-        self.0.cache.put(key, actor.clone());
+        self.0.cache.put(key, actor.clone(), now);
         Ok(actor)
     }
 
@@ -156,20 +157,21 @@ impl Access {
         let Some(key) = actor.key else {
             return Ok(actor.clone());
         };
-        if let Some(known) = self.0.cache.get(&key) {
+        let asked_at = self.0.clock.now();
+        if let Some(known) = self.0.cache.get(&key, asked_at) {
             return Ok(Actor {
                 client: actor.client,
                 ..known
             });
         }
-        let now = match actor.via {
+        let fresh = match actor.via {
             Via::Token { .. } => self.token_actor(key, actor.client).await?,
             Via::Session { .. } | Via::Command | Via::System | Via::Anonymous => {
                 self.session_actor(key, actor.client).await?
             }
         };
-        self.0.cache.put(key, now.clone());
-        Ok(now)
+        self.0.cache.put(key, fresh.clone(), asked_at);
+        Ok(fresh)
     }
 
     async fn session_actor(&self, key: [u8; 32], client: Option<IpAddr>) -> Result<Actor> {
