@@ -11,7 +11,7 @@ use super::extract::{Caller, RangeQuery};
 use super::files::Sendable;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
-use crate::access::Permission;
+use crate::access::{Actor, Permission};
 use crate::live::CameraView;
 use crate::model::{AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport, UtcMicros};
 
@@ -75,7 +75,7 @@ pub fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
 /// All cameras with their states.
 #[utoipa::path(get, path = "/cameras", tag = TAG, responses((status = 200, body = [CameraView])))]
 pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<CameraView>>> {
-    api.audit.check(&actor, Permission::LiveView, "see the cameras").await?;
+    may_list(&api, &actor).await?;
     let addresses = actor.may(Permission::CameraWrite);
     Ok(Json(api.cameras.list().iter().map(|c| CameraView::new(c, addresses)).collect()))
 }
@@ -88,10 +88,22 @@ pub async fn get(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<CameraView>> {
-    api.audit.check(&actor, Permission::LiveView, "see the cameras").await?;
-    let id = known(&api, &id)?;
+    may_list(&api, &actor).await?;
+    let id = known(&id)?;
     let status = api.cameras.get(&id).ok_or_else(|| no_camera(id.as_str()))?;
     Ok(Json(CameraView::new(&status, actor.may(Permission::CameraWrite))))
+}
+
+/// Tries a faulted or waiting camera again at once, e.g. after its password was mended at the camera.
+#[utoipa::path(post, path = "/cameras/{id}/retry", tag = TAG,
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn retry(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
+    api.audit.check(&actor, Permission::CameraWrite, "the cameras").await?;
+    let status = api.cameras.get(&known(&id)?).ok_or_else(|| no_camera(&id))?;
+    for (role, _) in status.camera.streams() {
+        api.video.retry(&StreamKey::new(status.camera.id.clone(), role));
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Adds a camera.
@@ -135,12 +147,20 @@ pub async fn delete(State(api): State<Api>, Caller(actor): Caller, Path(id): Pat
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Who looks after the cameras sees the list, not the pictures.
+async fn may_list(api: &Api, actor: &Actor) -> ApiResult<()> {
+    if !actor.may(Permission::CameraWrite) {
+        api.audit.check(actor, Permission::LiveView, "the cameras").await?;
+    }
+    Ok(())
+}
+
 fn no_camera(id: &str) -> Error {
     Error::not_found("not_found", format!("there is no camera `{id}`"))
 }
 
 /// The id if it can be one; what cannot be an id cannot be found either.
-fn known(_api: &Api, id: &str) -> ApiResult<CameraId> {
+fn known(id: &str) -> ApiResult<CameraId> {
     CameraId::new(id).map_err(|_| no_camera(id).into())
 }
 

@@ -17,7 +17,6 @@ use crate::access::Permission;
 use crate::config::{BasemapKind, MapConfig};
 use crate::live::MAX_TILES;
 use crate::model::{Error, UtcMicros};
-use crate::telemetry;
 
 const TAG: &str = "system";
 
@@ -164,8 +163,8 @@ pub async fn readyz(State(api): State<Api>) -> Response {
 /// Prometheus text.
 pub async fn metrics(State(api): State<Api>, caller: Result<Caller, super::problem::ApiError>) -> ApiResult<Response> {
     if !api.config.http.metrics_public {
-        caller?.0.need(Permission::SystemRead, "read the metrics")?;
+        api.audit.check(&caller?.0, Permission::SystemRead, "the metrics").await?;
     }
-    let text = telemetry::render();
+    let text = api.numbers.render();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

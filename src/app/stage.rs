@@ -30,13 +30,13 @@ impl Stage {
     }
 
     /// Resolves when a task ends that should not have: the daemon cannot go on as if nothing had happened.
-    pub async fn failed(&mut self) {
+    pub async fn failed(&mut self) -> &'static str {
         match self.tasks.join_next().await {
-            Some(Err(e)) if e.is_panic() => tracing::error!(stage = self.name, error = %e, "a task of the daemon panicked"),
-            Some(_) if self.stop.is_cancelled() => std::future::pending().await,
-            Some(_) => tracing::error!(stage = self.name, "a task of the daemon ended by itself"),
+            Some(Err(e)) => tracing::error!(stage = self.name, error = %e, "a task of the daemon failed"),
+            Some(Ok(())) => tracing::error!(stage = self.name, "a task of the daemon ended by itself"),
             None => std::future::pending().await,
         }
+        self.name
     }
 
     /// Stops and waits; what does not stop in time is cut off and named.
