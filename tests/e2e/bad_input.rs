@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::daemon::{Daemon, apply, camera_toml, eventually, open_case_body, run_any};
 use crate::support::rtsp::{FakeCamera, Spec};
-use crate::support::{mqtt, rtsp, servers};
+use crate::support::{mqtt, servers};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -45,14 +45,14 @@ fn a_site_with_mistakes_changes_nothing_and_says_where() {
 async fn a_bad_camera_says_what_is_wrong_and_the_good_one_goes_on() {
     let good = FakeCamera::start(Spec::default());
     let locked = FakeCamera::start(Spec { auth: Some(("admin".into(), "right".into())), ..Spec::default() });
-    let web_server = rtsp::not_rtsp();
+    let web_server = web_server();
     let unreachable = format!("rtsp://127.0.0.1:{}/main", servers::free_port());
     let wrong = locked.url().replace("admin:right@", "admin:wrong@");
     let site = [
         camera_toml("good", &good.url()),
         camera_toml("unreachable", &unreachable),
         camera_toml("wrong-password", &wrong),
-        camera_toml("not-rtsp", &format!("rtsp://127.0.0.1:{}/main", web_server.port())),
+        camera_toml("not-rtsp", &format!("rtsp://127.0.0.1:{}/main", web_server)),
     ]
     .concat();
     let daemon = Daemon::start_with_site("", &site).await;
@@ -178,4 +178,20 @@ impl UtcNow {
         use zhenbei::model::Clock as _;
         zhenbei::model::SystemClock.now().to_string()
     }
+}
+
+/// A server that speaks HTTP to whoever calls; its port.
+fn web_server() -> u16 {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut asked = [0; 1024];
+            if stream.read(&mut asked).is_ok() {
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").ok();
+            }
+        }
+    });
+    port
 }

@@ -7,7 +7,7 @@ use zhenbei::model::{Clock as _, SystemClock, TimeRange, UtcMicros};
 
 use crate::support::daemon::{Daemon, camera_toml, eventually};
 use crate::support::ffmpeg;
-use crate::support::rtsp::{FakeCamera, Spec};
+use crate::support::rtsp::{Codec, FakeCamera, Spec};
 
 fn time(value: &Value) -> UtcMicros {
     UtcMicros::parse(value.as_str().unwrap_or_else(|| panic!("a time was expected, not {value}"))).unwrap()
@@ -21,7 +21,7 @@ async fn durable_until(daemon: &Daemon, id: &str) -> Option<UtcMicros> {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_kill_9_what_was_durable_plays_and_the_hole_is_one_gap() {
     let h264 = FakeCamera::start(Spec::default());
-    let h265 = FakeCamera::start(Spec::h265());
+    let h265 = FakeCamera::start(Spec { codec: Codec::H265, ..Spec::default() });
     let site = camera_toml("cam-264", &h264.url()) + &camera_toml("cam-265", &h265.url());
     let daemon = Daemon::start_with_site("", &site).await;
     let begun = daemon.camera_in_state("cam-264", "streaming", Duration::from_secs(20)).await;

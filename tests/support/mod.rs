@@ -3,5 +3,8 @@
 //! A server that is not installed fails the test with the command that installs it; nothing is skipped.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod daemon;
+pub mod ffmpeg;
+pub mod mqtt;
 pub mod rtsp;
 pub mod servers;
