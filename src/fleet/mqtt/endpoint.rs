@@ -106,13 +106,13 @@ impl Endpoint {
                     format!("{at} says that it is not available")
                 }
             },
+            ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e))
+                if e.kind() == std::io::ErrorKind::ConnectionRefused =>
+            {
+                format!("{at} refuses connections: is it running, and is the port right?")
+            }
             ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => {
-                match e.kind() {
-                    std::io::ErrorKind::ConnectionRefused => {
-                        format!("{at} refuses connections: is it running, and is the port right?")
-                    }
-                    _ => format!("no connection with {at}: {e}"),
-                }
+                format!("no connection with {at}: {e}")
             }
             ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
                 format!("{at} does not answer in time")
