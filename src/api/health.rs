@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::system::PartHealth;
 use crate::archive::Archive;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, SourceState};
 use crate::model::{Error, Result};
 use crate::store::{Database, LiveState};
 
@@ -32,12 +32,15 @@ impl Health {
         let mut parts = vec![
             part("database", answered("the database", self.db.ping()).await, "down"),
             // Without live state nothing is lost: history and recording go on.
-            part("live_state", answered("live state", self.live.ping()).await, "degraded"),
+            part("live_state", match self.fleet.live_state_trouble() {
+                Some(trouble) => Err(Error::unavailable("live_state", trouble)),
+                None => answered("live state", self.live.ping()).await,
+            }, "degraded"),
             part("archive", self.archive.health(), "down"),
         ];
         for source in self.fleet.sources() {
-            let up = source.is_up();
-            let message = if up { String::new() } else { source.last_error.clone().unwrap_or_default() };
+            let up = source.state == SourceState::Connected;
+            let message = if up { String::new() } else { source.last_error.unwrap_or_default() };
             parts.push(PartHealth { part: "vehicle_source", state: if up { "ok" } else { "down" }, message });
         }
         parts

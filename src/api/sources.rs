@@ -9,6 +9,7 @@ use super::extract::Caller;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::Permission;
+use crate::fleet::SourceState;
 use crate::model::UtcMicros;
 
 const TAG: &str = "vehicles";
@@ -25,6 +26,10 @@ pub struct SourceView {
     received: u64,
     accepted: u64,
     rejected: u64,
+    /// Positions delivered a second time.
+    repeated: u64,
+    /// Well-formed messages without a position: the device lives.
+    without_position: u64,
     rate_per_s: f64,
     last_error: Option<String>,
 }
@@ -35,11 +40,17 @@ pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Js
     api.audit.check(&actor, Permission::SystemRead, "the feeds").await?;
     let sources = api.fleet.sources().into_iter().map(|s| SourceView {
         source: s.source,
-        state: s.state.as_str(),
+        state: match s.state {
+            SourceState::Connecting => "connecting",
+            SourceState::Connected => "connected",
+            SourceState::Down => "down",
+        },
         since: s.since,
         received: s.received,
         accepted: s.accepted,
         rejected: s.rejected,
+        repeated: s.repeated,
+        without_position: s.without_position,
         rate_per_s: s.rate_per_s,
         last_error: s.last_error,
     });

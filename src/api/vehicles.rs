@@ -113,7 +113,7 @@ impl PositionsQuery {
             return Err(Error::invalid("bad_radius", "`radius_m` must be above 0 and at most 1000000 metres").into());
         }
         let class = self.class.as_deref().map(class).transpose()?;
-        Ok(PositionFilter { bbox, near: near.map(|p| (p, radius_m)), class, limit: self.limit })
+        Ok(PositionFilter { bounds: bbox, near: near.map(|p| (p, radius_m)), class, limit: self.limit })
     }
 }
 
@@ -140,7 +140,7 @@ pub async fn positions(
     Query(query): Query<PositionsQuery>,
 ) -> ApiResult<Response> {
     api.audit.check(&actor, Permission::PositionView, "see positions").await?;
-    let found = api.fleet.positions(&query.filter()?).await?;
+    let found = api.fleet.positions(&query.filter()?).await;
     Ok(geojson(FixCollection {
         kind: "FeatureCollection",
         as_of: api.clock.now(),
@@ -168,7 +168,7 @@ pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Js
     let mut seen: std::collections::BTreeMap<VehicleId, Position> = api
         .fleet
         .positions(&PositionFilter::default())
-        .await?
+        .await
         .into_iter()
         .map(|p| (p.fix.vehicle.clone(), p))
         .collect();
@@ -207,7 +207,7 @@ fn no_vehicle(id: &str) -> Error {
 
 async fn find(api: &Api, id: &str) -> ApiResult<VehicleView> {
     let vehicle = VehicleId::new(id).map_err(|_| no_vehicle(id))?;
-    let last = api.fleet.position(&vehicle).await?;
+    let last = api.fleet.position(&vehicle).await;
     let register = api.register.vehicles();
     match (register.iter().find(|v| v.id == vehicle), last) {
         (Some(v), last) => Ok(vehicle_view(v, last)),

@@ -78,7 +78,7 @@ impl Daemon {
             Some(url) => Arc::new(RedisLive::open(url, config.redis.prefix.as_deref())?),
             None => Arc::new(MemoryLive::new()),
         };
-        let media = Media::start(config.media.clone(), worker)?;
+        let media = Media::start(&config.media, worker)?;
         let data = &config.data.dir;
         let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::open(&data.join("evidence"))?);
         let archive_dir = config.archive.dir.clone().unwrap_or_else(|| data.join("archive"));
@@ -111,9 +111,13 @@ impl Daemon {
             db.clone(),
             Arc::clone(&live),
             Arc::clone(&clock),
-        );
+        )?;
         let (f, stop) = (fleet.clone(), fleet_stage.token());
-        fleet_stage.spawn(async move { f.run(stop).await });
+        fleet_stage.spawn(async move {
+            if let Err(e) = f.run(stop).await {
+                tracing::error!(error = e.chain(), "the fleet stopped");
+            }
+        });
         fleet_stage.spawn(follow_vehicles(register.clone(), fleet.clone(), fleet_stage.token()));
 
         let mut services = Stage::new("services");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::app::{Daemon, ready, signalled, stopping};
 use crate::config;
+use crate::media::this_program;
 use crate::telemetry;
 
 pub fn run(file: &Path) -> Result<(), Failure> {
@@ -15,10 +16,9 @@ pub fn run(file: &Path) -> Result<(), Failure> {
     for warning in loaded.warning_lines() {
         tracing::warn!("{warning}");
     }
-    let worker = std::env::current_exe()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("zhenbei").build()?;
     runtime.block_on(async {
-        let mut daemon = Daemon::start(Arc::new(loaded.config), worker, numbers).await?;
+        let mut daemon = Daemon::start(Arc::new(loaded.config), this_program(), numbers).await?;
         if let Some(first) = daemon.first_sign_in() {
             // Shown once, and only on the first start: nothing else knows it.
             tracing::warn!("first start: sign in as `{}` with the password `{}` and change it", first.name, first.password);

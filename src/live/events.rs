@@ -14,10 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::views::{CameraView, PositionView};
-use crate::casefile::{CaseChange, Cases};
+use crate::casefile::Cases;
+use crate::store::database::CaseChange;
 use crate::fleet::{Fleet, PositionFilter};
 use crate::live::Cameras;
-use crate::model::{Clock, Fix, Result, VehicleId};
+use crate::model::{Clock, Fix, VehicleId};
 
 /// Positions are sent at most this often, the newest of each vehicle.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
@@ -137,7 +138,7 @@ impl Events {
         let items = newest
             .drain()
             .map(|(_, fix)| {
-                let p = self.inner.fleet.describe(fix);
+                let p = self.inner.fleet.shown(fix);
                 PositionView::new(&p.fix, p.vehicle.as_ref(), p.state)
             })
             .collect();
@@ -171,18 +172,18 @@ impl Events {
         self.publish(&Event::Case { seq, as_of, id, no: &change.no, state: change.state.as_str() });
     }
 
-    async fn snapshot(&self) -> Result<Arc<str>> {
+    async fn snapshot(&self) -> Arc<str> {
         let positions = self
             .inner
             .fleet
             .positions(&PositionFilter::default())
-            .await?
+            .await
             .iter()
             .map(|p| PositionView::new(&p.fix, p.vehicle.as_ref(), p.state))
             .collect();
         let cameras = self.inner.cameras.list().iter().map(|c| CameraView::new(c, false)).collect();
         let (seq, as_of) = self.head();
-        Ok(Event::Snapshot { seq, as_of, positions, cameras }.text())
+        Event::Snapshot { seq, as_of, positions, cameras }.text()
     }
 }
 
@@ -201,11 +202,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Arc<str>> {
         if self.snapshot_due {
             self.snapshot_due = false;
-            match self.events.snapshot().await {
-                Ok(text) => return Some(text),
-                // Live state is away: go on with changes; positions come with them.
-                Err(e) => tracing::warn!(error = e.chain(), "no snapshot for a wall"),
-            }
+            return Some(self.events.snapshot().await);
         }
         match self.receiver.recv().await {
             Ok(text) => Some(text),
