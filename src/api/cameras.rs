@@ -249,7 +249,13 @@ pub async fn clip(
             ("zhenbei-to", clip.delivered.to.to_string()),
         ],
     };
-    Ok(file.respond(&headers, |part| clip.read(part)))
+    Ok(match file.answer(&headers) {
+        Ok(head) => {
+            let bytes = clip.read(head.range.clone());
+            head.with(bytes)
+        }
+        Err(answer) => *answer,
+    })
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -17,9 +17,9 @@ use super::page::next_link;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::casefile::{CaseFile, CaseQuery, NewCase};
-use crate::evidence::{ExhibitRequest, ExhibitSubject};
+use crate::evidence::{NewExhibit, Reading, Subject};
 use crate::model::{
-    Case, CaseAction, CaseEvent, CaseId, CaseState, Error, Exhibit, ExhibitFile, ExhibitId, ExhibitState, StreamKey,
+    Case, CaseAction, CaseEvent, CaseId, CaseState, Error, Exhibit, ExhibitFile, ExhibitId, ExhibitState,
     TimeRange, UtcMicros, VehicleId, CameraId,
 };
 
@@ -296,17 +296,15 @@ pub struct ExhibitInput {
 }
 
 impl ExhibitInput {
-    fn request(self) -> ApiResult<ExhibitRequest> {
+    fn request(self) -> ApiResult<NewExhibit> {
         let subject = match (self.camera, self.vehicle) {
-            (Some(camera), None) => {
-                ExhibitSubject::Clip(StreamKey::new(camera, stream_role(self.stream.as_deref())?))
-            }
-            (None, Some(vehicle)) => ExhibitSubject::Track(vehicle),
+            (Some(camera), None) => Subject::Camera { camera, stream: stream_role(self.stream.as_deref())? },
+            (None, Some(vehicle)) => Subject::Vehicle(vehicle),
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Error::invalid("bad_request", "name either a `camera` or a `vehicle`").into());
             }
         };
-        Ok(ExhibitRequest { subject, range: TimeRange::new(self.from, self.to)?, purpose: self.purpose })
+        Ok(NewExhibit { subject, range: TimeRange::new(self.from, self.to)?, purpose: self.purpose })
     }
 }
 
@@ -318,8 +316,8 @@ pub async fn exhibits(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<Vec<ExhibitView>>> {
-    let file = api.cases.get(&actor, CaseId::parse(&id)?).await?;
-    Ok(Json(file.exhibits.into_iter().map(ExhibitView::from).collect()))
+    let exhibits = api.exhibits.list(&actor, CaseId::parse(&id)?).await?;
+    Ok(Json(exhibits.into_iter().map(ExhibitView::from).collect()))
 }
 
 /// Copies footage or a track into evidence storage and attaches it.
@@ -335,7 +333,7 @@ pub async fn attach(
     let request = input.request()?;
     let case = CaseId::parse(&id)?;
     let exhibit = api.exhibits.attach(&actor, case, request).await?;
-    let exhibit = api.exhibits.settled(exhibit, WAIT).await?;
+    let exhibit = api.exhibits.settled(&actor, case, exhibit.id, WAIT).await?;
     let status = match exhibit.state {
         ExhibitState::Working => StatusCode::ACCEPTED,
         ExhibitState::Ready | ExhibitState::Failed => StatusCode::CREATED,
@@ -372,18 +370,27 @@ pub async fn file(
     Query(query): Query<Download>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let saving = query.download.is_some_and(|d| d != "0");
-    let opened =
-        api.exhibits.open_file(&actor, CaseId::parse(&id)?, ExhibitId::parse(&xid)?, &name, saving).await?;
-    let file = opened.file.clone();
+    let reading = match query.download.as_deref() {
+        None | Some("0") => Reading::View,
+        Some(_) => Reading::Download,
+    };
+    let (case, id) = (CaseId::parse(&id)?, ExhibitId::parse(&xid)?);
+    let file = api.exhibits.file(&actor, case, id, &name).await?;
     let sendable = Sendable {
         len: file.bytes,
         etag: format!("\"{}\"", file.sha256),
         media_type: file.media_type,
-        download_as: saving.then(|| format!("{}-{}", opened.case_no, file.name)),
+        download_as: (reading == Reading::Download).then(|| format!("{id}-{}", file.name)),
         extra: Vec::new(),
     };
-    Ok(sendable.respond(&headers, |part| opened.read(part)))
+    match sendable.answer(&headers) {
+        Ok(head) => {
+            let opened =
+                api.exhibits.open_file(&actor, case, id, &name, Some(head.range.clone()), reading).await?;
+            Ok(head.with(opened.bytes))
+        }
+        Err(answer) => Ok(*answer),
+    }
 }
 
 /// All files of all exhibits of a case, `case.json` and `SHA256SUMS` as one ZIP.
@@ -393,7 +400,8 @@ pub async fn bundle(State(api): State<Api>, Caller(actor): Caller, Path(id): Pat
     let bundle = api.exhibits.bundle(&actor, CaseId::parse(&id)?).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/zip".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.zip\"", bundle.name)),
+        (header::CONTENT_LENGTH, bundle.len.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", bundle.file_name)),
     ];
-    Ok((headers, Body::from_stream(bundle.stream)).into_response())
+    Ok((headers, Body::from_stream(bundle.bytes)).into_response())
 }

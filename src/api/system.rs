@@ -138,13 +138,14 @@ async fn map_file(api: &Api, name: &str, media_type: &str, headers: &HeaderMap) 
         download_as: None,
         extra: Vec::new(),
     };
-    // Seeking is only needed for a part; the stream reads no more than the range.
-    let start = match super::range::wanted(headers.get(header::RANGE).and_then(|v| v.to_str().ok()), meta.len()) {
-        super::range::Wanted::Part(part) => part.start,
-        super::range::Wanted::Whole | super::range::Wanted::Unsatisfiable => 0,
-    };
-    file.seek(std::io::SeekFrom::Start(start)).await.map_err(|e| missing().because(e))?;
-    Ok(sendable.respond(headers, |part| ReaderStream::new(file.take(part.end - part.start))))
+    match sendable.answer(headers) {
+        Ok(head) => {
+            file.seek(std::io::SeekFrom::Start(head.range.start)).await.map_err(|e| missing().because(e))?;
+            let part = file.take(head.range.end - head.range.start);
+            Ok(head.with(ReaderStream::new(part)))
+        }
+        Err(answer) => Ok(*answer),
+    }
 }
 
 /// Alive: the process answers.

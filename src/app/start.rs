@@ -15,13 +15,13 @@ use crate::api::{self, Api, Health};
 use crate::archive::Archive;
 use crate::casefile::Cases;
 use crate::config::Config;
-use crate::evidence::Exhibits;
+use crate::evidence::{Exhibits, Parts};
 use crate::fleet::Fleet;
 use crate::live::{Cameras, Events, Playback, Sources, Walls};
 use crate::media::Media;
 use crate::model::{Clock, Error, Result, Secret, SystemClock};
 use crate::site::Register;
-use crate::store::blobs::FolderBlobs;
+use crate::store::blobs::Folder;
 use crate::store::live::{MemoryLive, RedisLive};
 use crate::store::{Blobs, Database, LiveState};
 use crate::telemetry::Numbers;
@@ -80,7 +80,7 @@ impl Daemon {
         };
         let media = Media::start(&config.media, worker)?;
         let data = &config.data.dir;
-        let blobs: Arc<dyn Blobs> = Arc::new(FolderBlobs::open(&data.join("evidence"))?);
+        let blobs: Arc<dyn Blobs> = Arc::new(Folder::open(data.join("evidence")).await?);
         let archive_dir = config.archive.dir.clone().unwrap_or_else(|| data.join("archive"));
         let archive = Archive::open(config.archive.clone(), archive_dir, db.clone(), Arc::clone(&clock)).await?;
 
@@ -122,11 +122,17 @@ impl Daemon {
 
         let mut services = Stage::new("services");
         let cameras = Cameras::new(register.watch_cameras(), video.clone(), archive.clone(), Arc::clone(&clock));
-        let rooms = RoomSources::new(archive.clone(), media.clone(), fleet.clone(), register.clone());
+        let rooms = RoomSources { archive: archive.clone(), media: media.clone(), fleet: fleet.clone() };
         let cases = Cases::new(db.clone(), audit.clone(), Arc::clone(&clock));
-        let exhibits = Exhibits::new(db.clone(), blobs, Arc::new(rooms), audit.clone(), Arc::clone(&clock));
-        let (x, stop) = (exhibits.clone(), services.token());
-        services.spawn(async move { x.run(stop).await });
+        let (exhibits, copier) = Exhibits::new(Parts {
+            db: db.clone(),
+            audit: audit.clone(),
+            blobs,
+            sources: Arc::new(rooms),
+            clock: Arc::clone(&clock),
+            changes: cases.announcer(),
+        });
+        services.spawn(copier.run(services.token()));
         let events = Events::new(cameras.clone(), fleet.clone(), cases.clone(), Arc::clone(&clock));
         let (e, stop) = (events.clone(), services.token());
         services.spawn(async move { e.run(stop).await });
