@@ -2,6 +2,7 @@
 //!
 //! A server that is not installed fails the test with the command that installs it; nothing is skipped.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 pub mod daemon;
 pub mod ffmpeg;

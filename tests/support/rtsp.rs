@@ -339,7 +339,7 @@ fn digest(user: &str, password: &str) -> rtsp::RTSPAuth {
 /// Lets whoever has this role see and open the media; everyone else is asked to sign in.
 fn allow(factory: &rtsp::RTSPMediaFactory, role: &str) {
     use glib::translate::ToGlibPtr;
-    let mut permissions = gst::Structure::builder(role)
+    let permissions = gst::Structure::builder(role)
         .field("media.factory.access", true)
         .field("media.factory.construct", true)
         .build();
