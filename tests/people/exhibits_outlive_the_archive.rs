@@ -696,3 +696,28 @@ async fn stopping_leaves_the_rest_for_the_next_start() {
     }
     assert_eq!(e.stored().len(), 15);
 }
+
+/// The web server moves calls between threads.
+#[tokio::test]
+async fn every_call_can_be_made_from_any_thread() {
+    fn any_thread<T: Send>(_: &T) {}
+    let e = Evidence::new().await;
+    let li = e.centre.person("li", Role::Acceptor).await;
+    let case = e.case(&li).await;
+    any_thread(&e.exhibits.attach(&li, case, clip()));
+    any_thread(&e.exhibits.bundle(&li, case));
+    any_thread(&e.cases.act(&li, case, CaseAction::File, "", None));
+    let x = e.attached(&li, case, clip()).await;
+    any_thread(&e.exhibits.settled(&li, case, x.id, Duration::ZERO));
+    any_thread(
+        &e.exhibits
+            .open_file(&li, case, x.id, "clip.mp4", None, Reading::View),
+    );
+    any_thread(&e.centre.access.sign_in("li", "", None));
+    any_thread(&e.centre.access.change_password(&li, "", ""));
+    any_thread(
+        &e.centre
+            .audit
+            .list(&li, &zhenbei::access::AuditQuery::default()),
+    );
+}

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,9 +27,13 @@ use crate::support::{Centre, START};
 
 /// What was recorded: 3 MB that are not all alike.
 pub(crate) fn footage() -> Vec<u8> {
-    (0..3_000_000_u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect()
+    static FOOTAGE: OnceLock<Vec<u8>> = OnceLock::new();
+    let make = || {
+        (0..3_000_000_u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect()
+    };
+    FOOTAGE.get_or_init(make).clone()
 }
 
 pub(crate) const PICTURE: &[u8] = b"\xff\xd8 a picture \xff\xd9";
