@@ -7,6 +7,7 @@ mod fix;
 mod ids;
 mod place;
 mod recording;
+mod stream;
 mod time;
 
 pub use camera::{
@@ -25,4 +26,5 @@ pub use ids::{
 };
 pub use place::{BoundingBox, GeoPoint, distance_m};
 pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, tile};
+pub use stream::{AudioParams, StreamParams};
 pub use time::{Clock, SystemClock, TimeRange, UtcMicros};

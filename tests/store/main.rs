@@ -7,13 +7,16 @@ mod access;
 mod audit;
 mod blobs;
 mod cases;
+mod live;
 mod site;
+mod tracks;
 
 use zhenbei::model::Secret;
 use zhenbei::store::Database;
 
 async fn database_keeps_its_promises(db: &Database) {
     site::suite(db).await;
+    tracks::suite(db).await;
     access::suite(db).await;
     audit::suite(db).await;
     cases::suite(db).await;
