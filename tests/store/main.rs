@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod audit;
+mod blobs;
 mod cases;
 mod live;
 mod site;
