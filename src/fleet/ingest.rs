@@ -19,6 +19,7 @@ use super::tracker::{Judged, Tracker};
 use crate::model::{Error, Fix, Result, UtcMicros, VehicleId};
 use crate::store::Database;
 use crate::store::live::MemoryLive;
+use crate::telemetry::{self, Metric};
 
 /// When nothing has come for so long, the sender is likely waiting for receipts (mosquitto sends 20 messages ahead by default):
 /// commit now instead of letting it wait for the whole interval.
@@ -182,9 +183,11 @@ impl Ingest {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut stopping_since: Option<Instant> = None;
         loop {
+            let began = Instant::now();
             let append = self.database.append_fixes(&batch.fixes);
             let error = match tokio::time::timeout(COMMIT_PATIENCE, append).await {
                 Ok(Ok(new)) => {
+                    telemetry::observe(Metric::FleetCommit, &[], began.elapsed());
                     if backoff.attempts() > 0 {
                         tracing::info!(positions = new.len(), "the database takes positions again");
                         batch.parcels.iter().for_each(|p| p.source.well());

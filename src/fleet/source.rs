@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::model::{Clock, UtcMicros};
+use crate::telemetry::{self, Metric, SayOncePerSecond};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,10 +101,9 @@ struct Inner {
     last_error: Option<String>,
     /// Messages of each of the last seconds.
     seconds: VecDeque<(i64, u64)>,
-    /// Refused since it was last said, and why the last one was.
-    unsaid: u64,
+    say: SayOncePerSecond<()>,
+    /// Why the last one was refused.
     reason: String,
-    said: Option<UtcMicros>,
 }
 
 impl Source {
@@ -123,9 +124,8 @@ impl Source {
                 without_position: 0,
                 last_error: None,
                 seconds: VecDeque::new(),
-                unsaid: 0,
+                say: SayOncePerSecond::new(1),
                 reason: String::new(),
-                said: None,
             }),
         }
     }
@@ -144,6 +144,10 @@ impl Source {
         if i.state != state {
             i.state = state;
             i.since = now;
+            drop(i);
+            let connected = f64::from(u8::from(state == SourceState::Connected));
+            let labels = [("source", self.name.as_str())];
+            telemetry::gauge(Metric::FleetConnected, &labels, connected);
         }
     }
 
@@ -157,6 +161,7 @@ impl Source {
     }
 
     pub(super) fn received(&self) -> UtcMicros {
+        telemetry::count(Metric::FleetReceived, &[("source", &self.name)], 1);
         let now = self.clock.now();
         let second = now.0.div_euclid(1_000_000);
         let mut i = self.lock();
@@ -170,6 +175,7 @@ impl Source {
     }
 
     pub(super) fn committed(&self, accepted: u64, repeated: u64) {
+        telemetry::count(Metric::FleetAccepted, &[("source", &self.name)], accepted);
         let mut i = self.lock();
         i.accepted += accepted;
         i.repeated += repeated;
@@ -179,42 +185,40 @@ impl Source {
         self.lock().without_position += u64::try_from(parts).unwrap_or(0);
     }
 
-    /// Counts, keeps a sample, and says so at most once a second.
-    pub(super) fn reject(&self, topic: &str, reason: String, payload: &[u8]) {
-        let now = self.clock.now();
+    /// Counts, keeps a sample, and says so at most once a second. `class` is a word of ours, for the metric.
+    pub(super) fn reject(&self, topic: &str, class: &'static str, reason: String, payload: &[u8]) {
+        let labels = [("source", self.name.as_str()), ("reason", class)];
+        telemetry::count(Metric::FleetRejected, &labels, 1);
         self.book.add(Rejected {
-            time: now,
+            time: self.clock.now(),
             source: self.name.clone(),
             topic: topic.chars().take(256).collect(),
             reason: reason.clone(),
             sample: sample(payload),
         });
-        {
-            let mut i = self.lock();
-            i.rejected += 1;
-            i.unsaid += 1;
-            i.reason = format!("topic {topic:?}, {reason}");
+        let mut i = self.lock();
+        i.rejected += 1;
+        i.reason = format!("topic {topic:?}, {reason}");
+        if let Some(count) = i.say.hear(&(), Instant::now()) {
+            self.warn(count, &i.reason);
         }
-        self.say();
     }
 
-    /// Once a second: what has been refused and not yet said.
+    /// For a tick: what has been refused and not yet said.
     pub(super) fn say(&self) {
-        let now = self.clock.now();
         let mut i = self.lock();
-        let due = i
-            .said
-            .is_none_or(|said| now.micros_since(said) >= 1_000_000 || now < said);
-        if i.unsaid > 0 && due {
-            tracing::warn!(
-                source = %self.name,
-                count = i.unsaid,
-                last = %i.reason,
-                "refused messages; see GET /api/v1/sources/rejected"
-            );
-            i.unsaid = 0;
-            i.said = Some(now);
+        for (_, count) in i.say.due(Instant::now()) {
+            self.warn(count, &i.reason);
         }
+    }
+
+    fn warn(&self, count: u64, last: &str) {
+        tracing::warn!(
+            source = %self.name,
+            count,
+            last,
+            "refused messages; see GET /api/v1/sources/rejected"
+        );
     }
 
     #[allow(
@@ -297,6 +301,7 @@ mod tests {
         for i in 0..10 {
             source.reject(
                 "fleet/7/position",
+                "json",
                 format!("rule {i}"),
                 b"\x00{\xFF\xE6\xA6\x86\n",
             );

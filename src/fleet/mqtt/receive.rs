@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rumqttc::{AsyncClient, Publish, QoS};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::super::decode::{Decoded, json, nmea};
+use super::super::decode::{Decoded, Place, Refusal, json, nmea};
 use super::super::parcel::{Parcel, Receipt};
 use super::super::source::Source;
 use super::super::topic::{PayloadKind, TopicFilter};
@@ -86,6 +86,27 @@ impl Receipt for PubAck {
     }
 }
 
+struct Read {
+    vehicle: Option<VehicleId>,
+    /// What kind of rule refuses, for the metric.
+    class: &'static str,
+    decoded: Decoded,
+}
+
+impl Read {
+    fn refused(class: &'static str, rule: impl Into<String>) -> Self {
+        let refusal = Refusal::new(Place::Byte(0), rule);
+        Self {
+            vehicle: None,
+            class,
+            decoded: Decoded {
+                refusals: vec![refusal],
+                ..Decoded::default()
+            },
+        }
+    }
+}
+
 pub(super) struct Reader {
     source: Arc<Source>,
     filters: Arc<Vec<TopicFilter>>,
@@ -112,31 +133,34 @@ impl Reader {
     pub(super) async fn read(&self, publish: Publish, room: &Arc<Semaphore>) -> Option<Parcel> {
         let received = self.source.received();
         let receipt = self.acknowledger.receipt(&publish);
-        let (vehicle, decoded) = self.decode(&publish);
-        self.source.without_position(decoded.without_position);
-        let listed = decoded.refusals.len().min(MAX_REFUSALS);
-        for refusal in decoded.refusals.iter().take(listed) {
-            self.source
-                .reject(&publish.topic, refusal.to_string(), &publish.payload);
-        }
-        if decoded.refusals.len() > listed {
-            let more = decoded.refusals.len() - listed;
-            self.source.reject(
-                &publish.topic,
-                format!("and {more} more parts of the same message"),
-                &publish.payload,
-            );
-        }
-        let weight = decoded.reports.len() * REPORT_BYTES + 256;
-        let room = self.enter(room, weight).await?;
+        let read = self.decode(&publish);
+        self.source.without_position(read.decoded.without_position);
+        self.refuse(&publish, &read);
+        let reports = read.decoded.reports;
+        let room = self.enter(room, reports.len() * REPORT_BYTES + 256).await?;
         Some(Parcel {
             source: Arc::clone(&self.source),
             received,
-            vehicle,
-            reports: decoded.reports,
+            vehicle: read.vehicle,
+            reports,
             receipt: Box::new(receipt),
             _room: room,
         })
+    }
+
+    fn refuse(&self, publish: &Publish, read: &Read) {
+        let refusals = &read.decoded.refusals;
+        let note = |reason: String| {
+            self.source
+                .reject(&publish.topic, read.class, reason, &publish.payload);
+        };
+        for refusal in refusals.iter().take(MAX_REFUSALS) {
+            note(refusal.to_string());
+        }
+        if refusals.len() > MAX_REFUSALS {
+            let more = refusals.len() - MAX_REFUSALS;
+            note(format!("and {more} more parts of the same message"));
+        }
     }
 
     async fn enter(&self, room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
@@ -153,43 +177,38 @@ impl Reader {
         Arc::clone(room).acquire_many_owned(units).await.ok()
     }
 
-    fn decode(&self, publish: &Publish) -> (Option<VehicleId>, Decoded) {
-        let refuse = |rule: String| Decoded {
-            refusals: vec![super::super::decode::Refusal::new(
-                super::super::decode::Place::Byte(0),
-                rule,
-            )],
-            ..Decoded::default()
-        };
+    fn decode(&self, publish: &Publish) -> Read {
         let vehicle = match self.vehicle(&publish.topic) {
             None => {
-                return (
-                    None,
-                    refuse("no topic filter fits; an old subscription of this client_id?".into()),
+                return Read::refused(
+                    "topic",
+                    "no topic filter fits; an old subscription of this client_id?",
                 );
             }
-            Some(Err(e)) => return (None, refuse(e.detail().to_owned())),
+            Some(Err(e)) => return Read::refused("topic", e.detail()),
             Some(Ok(vehicle)) => vehicle,
         };
         let payload = &publish.payload;
-        if payload.is_empty() {
-            // How a retained message is deleted; not a position and not wrong.
-            return (None, Decoded::default());
-        }
         if payload.len() > MAX_PAYLOAD {
             let rule = format!(
                 "a message of {} bytes is larger than {MAX_PAYLOAD}; send fewer positions in one",
                 payload.len()
             );
-            return (None, refuse(rule));
+            return Read::refused("too_large", rule);
         }
-        let decoded = match PayloadKind::of(&publish.topic, payload) {
-            PayloadKind::Json => json::decode(payload),
-            PayloadKind::Nmea => nmea::decode(payload, self.options),
+        let (class, decoded) = match PayloadKind::of(&publish.topic, payload) {
+            // How a retained message is deleted; not a position and not wrong.
+            _ if payload.is_empty() => ("", Decoded::default()),
+            PayloadKind::Json => ("json", json::decode(payload)),
+            PayloadKind::Nmea => ("nmea", nmea::decode(payload, self.options)),
         };
         // Refused messages are no sign of life: anything can come from a broken sender.
         let alive = !decoded.reports.is_empty() || decoded.without_position > 0;
-        (alive.then_some(vehicle), decoded)
+        Read {
+            vehicle: alive.then_some(vehicle),
+            class,
+            decoded,
+        }
     }
 
     fn vehicle(&self, topic: &str) -> Option<Result<VehicleId>> {
