@@ -56,8 +56,21 @@ pub(crate) fn parameter_sets(codec: VideoCodec, record: &[u8]) -> Result<Vec<u8>
     Ok(out)
 }
 
+/// What to do with supplemental enhancement information.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sei {
+    Keep,
+    /// Nothing of it shows, and a decoder set to refuse damage would refuse a vendor's malformed one.
+    LeaveOut,
+}
+
 /// Appends an access unit of NAL units after 4-byte lengths, as a byte stream.
-pub(crate) fn append_unit(unit: &[u8], out: &mut Vec<u8>) -> Result<(), FormError> {
+pub(crate) fn append_unit(
+    codec: VideoCodec,
+    unit: &[u8],
+    sei: Sei,
+    out: &mut Vec<u8>,
+) -> Result<(), FormError> {
     let mut at = 0;
     if unit.is_empty() {
         return Err(FormError::Empty);
@@ -75,13 +88,22 @@ pub(crate) fn append_unit(unit: &[u8], out: &mut Vec<u8>) -> Result<(), FormErro
             .get(4..)
             .and_then(|r| r.get(..claimed))
             .ok_or_else(|| short(claimed))?;
-        if !nal.is_empty() {
+        let left_out = sei == Sei::LeaveOut && is_sei(codec, nal);
+        if !nal.is_empty() && !left_out {
             out.extend_from_slice(&START_CODE);
             out.extend_from_slice(nal);
         }
         at += 4 + claimed;
     }
     Ok(())
+}
+
+/// H.264 §7.4.1 type 6; H.265 §7.4.2.2 types 39 and 40.
+fn is_sei(codec: VideoCodec, nal: &[u8]) -> bool {
+    nal.first().is_some_and(|header| match codec {
+        VideoCodec::H264 => header & 0x1f == 6,
+        VideoCodec::H265 => matches!(header >> 1 & 0x3f, 39 | 40),
+    })
 }
 
 const fn record_name(codec: VideoCodec) -> &'static str {
@@ -127,14 +149,14 @@ impl<'a> Record<'a> {
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], FormError> {
-        let found = self
-            .bytes
-            .get(self.at..)
-            .and_then(|r| r.get(..n))
-            .ok_or(FormError::ShortRecord {
-                record: self.name,
-                at: self.at,
-            })?;
+        let found =
+            self.bytes
+                .get(self.at..)
+                .and_then(|r| r.get(..n))
+                .ok_or(FormError::ShortRecord {
+                    record: self.name,
+                    at: self.at,
+                })?;
         self.at += n;
         Ok(found)
     }
@@ -165,7 +187,9 @@ impl<'a> Record<'a> {
 mod tests {
     use super::*;
 
-    const AVCC: &[u8] = &[1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 2, 0x67, 0x42, 1, 0, 1, 0x68];
+    const AVCC: &[u8] = &[
+        1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 2, 0x67, 0x42, 1, 0, 1, 0x68,
+    ];
 
     #[test]
     fn parameter_sets_of_avcc_come_after_start_codes() {
@@ -197,25 +221,34 @@ mod tests {
         }
     }
 
+    fn stream(unit: &[u8], sei: Sei) -> Result<Vec<u8>, FormError> {
+        let mut out = Vec::new();
+        append_unit(VideoCodec::H264, unit, sei, &mut out)?;
+        Ok(out)
+    }
+
     #[test]
     fn a_unit_that_ends_inside_a_nal_says_where() {
         let unit = [0, 0, 0, 1, 0x65, 0, 0, 0, 9, 1, 2];
         assert_eq!(
-            append_unit(&unit, &mut Vec::new()),
+            stream(&unit, Sei::Keep),
             Err(FormError::ShortUnit {
                 at: 5,
                 claimed: 9,
                 left: 2
             })
         );
-        assert_eq!(append_unit(&[], &mut Vec::new()), Err(FormError::Empty));
-        assert!(append_unit(&[0, 0], &mut Vec::new()).is_err());
+        assert_eq!(stream(&[], Sei::Keep), Err(FormError::Empty));
+        assert!(stream(&[0, 0], Sei::Keep).is_err());
     }
 
     #[test]
     fn a_unit_becomes_a_byte_stream() {
-        let mut out = Vec::new();
-        append_unit(&[0, 0, 0, 1, 0x65, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2], &mut out).unwrap();
-        assert_eq!(out, [0, 0, 0, 1, 0x65, 0, 0, 0, 1, 1, 2]);
+        let unit = [0, 0, 0, 1, 0x65, 0, 0, 0, 0, 0, 0, 0, 2, 6, 2];
+        assert_eq!(
+            stream(&unit, Sei::Keep).unwrap(),
+            [0, 0, 0, 1, 0x65, 0, 0, 0, 1, 6, 2]
+        );
+        assert_eq!(stream(&unit, Sei::LeaveOut).unwrap(), [0, 0, 0, 1, 0x65]);
     }
 }

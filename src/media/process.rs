@@ -88,7 +88,10 @@ impl Spawner {
 
     /// Workers that run now: what for, and their process ids.
     pub(crate) fn workers(&self) -> Vec<(Role, u32)> {
-        locked(&self.alive).iter().map(|(pid, role)| (*role, *pid)).collect()
+        locked(&self.alive)
+            .iter()
+            .map(|(pid, role)| (*role, *pid))
+            .collect()
     }
 
     pub(crate) async fn spawn(&self, role: Role, tasks: &TaskTracker) -> Result<Worker> {
@@ -294,7 +297,12 @@ async fn copy_log(mut log: ChildStderr, role: Role, pid: u32) {
             }
             if second.elapsed() >= Duration::from_secs(1) {
                 if unsaid > 0 {
-                    tracing::warn!(role = role.as_str(), pid, lines = unsaid, "worker said more than is kept");
+                    tracing::warn!(
+                        role = role.as_str(),
+                        pid,
+                        lines = unsaid,
+                        "worker said more than is kept"
+                    );
                 }
                 (second, said, unsaid) = (Instant::now(), 0, 0);
             }
@@ -309,6 +317,11 @@ async fn copy_log(mut log: ChildStderr, role: Role, pid: u32) {
         }
     }
     if unsaid > 0 {
-        tracing::warn!(role = role.as_str(), pid, lines = unsaid, "worker said more than is kept");
+        tracing::warn!(
+            role = role.as_str(),
+            pid,
+            lines = unsaid,
+            "worker said more than is kept"
+        );
     }
 }

@@ -16,15 +16,17 @@ fn picture() -> impl Strategy<Value = Picture> {
         any::<(u32, u32)>(),
         bytes(200),
     )
-        .prop_map(
-            |(h265, width, height, pixel_aspect, extra_data)| Picture {
-                codec: if h265 { VideoCodec::H265 } else { VideoCodec::H264 },
-                width,
-                height,
-                pixel_aspect,
-                extra_data,
+        .prop_map(|(h265, width, height, pixel_aspect, extra_data)| Picture {
+            codec: if h265 {
+                VideoCodec::H265
+            } else {
+                VideoCodec::H264
             },
-        )
+            width,
+            height,
+            pixel_aspect,
+            extra_data,
+        })
 }
 
 fn message() -> impl Strategy<Value = Message> {

@@ -6,7 +6,7 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::software::scaling;
 
-use super::h26x;
+use super::h26x::{self, Sei};
 use super::native::{self, Colours, Matrix};
 use super::protocol::Picture;
 use crate::model::VideoCodec;
@@ -30,7 +30,8 @@ fn decode(picture: &Picture, unit: &[u8]) -> Result<Video, String> {
     let name = picture.codec.as_str();
     let mut stream =
         h26x::parameter_sets(picture.codec, &picture.extra_data).map_err(|e| e.to_string())?;
-    h26x::append_unit(unit, &mut stream).map_err(|e| e.to_string())?;
+    h26x::append_unit(picture.codec, unit, Sei::LeaveOut, &mut stream)
+        .map_err(|e| e.to_string())?;
 
     let id = match picture.codec {
         VideoCodec::H264 => Id::H264,
@@ -42,6 +43,8 @@ fn decode(picture: &Picture, unit: &[u8]) -> Result<Video, String> {
     let mut options = ff::Dictionary::new();
     // Frame threads would only add memory: there is one frame.
     options.set("threads", "1");
+    // Without it a H.265 picture with a lost end comes out half grey and says nothing.
+    options.set("err_detect", "explode");
     options.set("max_pixels", &MAX_PIXELS.to_string());
     let mut decoder = ff::codec::Context::new_with_codec(codec)
         .decoder()

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::process::{Spawner, Worker, unexpected};
+use super::process::{Worker, unexpected};
 use super::protocol::{MAX_UNIT, Message, Picture};
 use super::worker::Role;
+use super::{Room, count};
 use crate::model::{Error, ErrorKind, Result};
 
 /// Two: one still must not wait for another, and more would take the processor from the recorder.
@@ -24,8 +24,7 @@ const WAITING: usize = 32;
 const JOBS_PER_WORKER: u32 = 1_000;
 
 pub(crate) struct StillPool {
-    spawner: Arc<Spawner>,
-    tasks: TaskTracker,
+    room: Arc<Room>,
     limit: Duration,
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -50,10 +49,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl StillPool {
-    pub(crate) fn new(spawner: Arc<Spawner>, tasks: TaskTracker, limit: Duration) -> Arc<Self> {
+    pub(crate) fn new(room: Arc<Room>, limit: Duration) -> Arc<Self> {
         Arc::new(Self {
-            spawner,
-            tasks,
+            room,
             limit,
             places: Arc::new(Semaphore::new(WORKERS)),
             waiting: AtomicUsize::new(0),
@@ -70,7 +68,11 @@ impl StillPool {
                 () = tokio::time::sleep(idle / 2) => true,
             };
             let now = Instant::now();
-            while let Some(old) = self.take_idle_before(if going_on { now.checked_sub(idle) } else { Some(now) }) {
+            while let Some(old) = self.take_idle_before(if going_on {
+                now.checked_sub(idle)
+            } else {
+                Some(now)
+            }) {
                 old.worker.end().await;
             }
             if !going_on {
@@ -128,8 +130,13 @@ impl StillPool {
         // In a task of its own: a caller who walks away does not cost a worker.
         let (answer, done) = oneshot::channel();
         let pool = Arc::clone(self);
-        self.tasks.spawn(async move {
+        self.room.tasks.spawn(async move {
             let result = pool.serve(job, order).await;
+            let counts = &pool.room.counts;
+            count(match &result {
+                Ok(_) => &counts.stills_made,
+                Err(_) => &counts.stills_failed,
+            });
             drop(place);
             drop(answer.send(result));
         });
@@ -138,10 +145,16 @@ impl StillPool {
     }
 
     async fn serve(&self, job: u32, order: Message) -> Result<Bytes> {
-        let Idle { mut worker, jobs, .. } = match self.take_idle() {
+        let Idle {
+            mut worker, jobs, ..
+        } = match self.take_idle() {
             Some(idle) => idle,
             None => Idle {
-                worker: self.spawner.spawn(Role::Still, &self.tasks).await?,
+                worker: self
+                    .room
+                    .spawner
+                    .spawn(Role::Still, &self.room.tasks)
+                    .await?,
                 jobs: 0,
                 since: Instant::now(),
             },
@@ -183,14 +196,16 @@ impl StillPool {
                 tracing::warn!(how, "a still worker died");
                 Err(Error::unavailable(
                     "worker_died",
-                    format!("the worker decoding the still died: {how}; the next still gets a new one"),
+                    format!(
+                        "the worker decoding the still died: {how}; the next still gets a new one"
+                    ),
                 ))
             }
         }
     }
 
     async fn put_back(&self, worker: Worker, jobs: u32) {
-        if jobs >= JOBS_PER_WORKER || self.tasks.is_closed() {
+        if jobs >= JOBS_PER_WORKER || self.room.tasks.is_closed() {
             worker.end().await;
             return;
         }

@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use rustix::process::{Resource, Rlimit, Signal};
 
 use super::protocol::{self, Message};
-use super::still;
+use super::{still, transcode_worker};
 
 /// What a worker is for; the words of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ pub fn worker_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (input, output) = (Input::new(), Output::new());
     let served = match role {
         Role::Still => stills(input, output),
-        Role::Transcode => Ok(()),
+        Role::Transcode => transcode_worker::serve(input, output),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -116,9 +116,7 @@ impl Input {
     pub(crate) fn next(&mut self) -> io::Result<Option<Message>> {
         let mut piece = [0; 64 << 10];
         loop {
-            if let Some(message) =
-                protocol::decode(&mut self.waiting).map_err(io::Error::other)?
-            {
+            if let Some(message) = protocol::decode(&mut self.waiting).map_err(io::Error::other)? {
                 return Ok(Some(message));
             }
             let n = self.stdin.read(&mut piece)?;

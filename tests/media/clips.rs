@@ -29,7 +29,9 @@ pub fn run(program: &str, args: &[&str]) -> Vec<u8> {
     let out = Command::new(program)
         .args(args)
         .output()
-        .unwrap_or_else(|e| panic!("{program} cannot be run ({e}); this test needs it: apt-get install ffmpeg"));
+        .unwrap_or_else(|e| {
+            panic!("{program} cannot be run ({e}); this test needs it: apt-get install ffmpeg")
+        });
     assert!(
         out.status.success(),
         "{program} {args:?}: {}",
@@ -46,11 +48,24 @@ pub fn make(codec: VideoCodec, source: &str, seconds: &str, encode: &[&str]) -> 
     match codec {
         VideoCodec::H264 => args.extend(["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0"]),
         VideoCodec::H265 => args.extend([
-            "-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params",
+            "-c:v",
+            "libx265",
+            "-preset",
+            "ultrafast",
+            "-tag:v",
+            "hvc1",
+            "-x265-params",
             "log-level=none:bframes=0:keyint=25:min-keyint=25:scenecut=0:repeat-headers=0",
         ]),
     }
-    args.extend(["-g", "25", "-pix_fmt", "yuv420p", "-video_track_timescale", "90000"]);
+    args.extend([
+        "-g",
+        "25",
+        "-pix_fmt",
+        "yuv420p",
+        "-video_track_timescale",
+        "90000",
+    ]);
     args.extend(encode);
     args.push(file.to_str().unwrap());
     run("ffmpeg", &args);
@@ -98,15 +113,26 @@ pub fn look_at(jpeg: &[u8]) -> (u32, u32, String, [f64; 3]) {
     let path = file.to_str().unwrap();
     let facts = run(
         "ffprobe",
-        &["-v", "error", "-select_streams", "v", "-show_entries", "stream=width,height,pix_fmt,codec_name", "-of",
-          "default=nw=1:nk=1", path],
+        &[
+            "-v",
+            "error",
+            "-select_streams",
+            "v",
+            "-show_entries",
+            "stream=width,height,pix_fmt,codec_name",
+            "-of",
+            "default=nw=1:nk=1",
+            path,
+        ],
     );
     let facts = String::from_utf8(facts).unwrap();
     let facts: Vec<&str> = facts.lines().collect();
     assert_eq!(facts[0], "mjpeg");
     let rgb = run(
         "ffmpeg",
-        &["-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        &[
+            "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-",
+        ],
     );
     let mut mean = [0.0; 3];
     for pixel in rgb.chunks_exact(3) {

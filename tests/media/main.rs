@@ -31,8 +31,14 @@ pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 pub fn is_running(pid: u32) -> bool {
     // A zombie has ended.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .trim_start()
+            .starts_with('Z')
+    })
 }
 
 pub fn signal(pid: u32, signal: rustix::process::Signal) {

@@ -16,7 +16,10 @@ use crate::{is_running, media, program, signal, until};
 async fn a_killed_worker_costs_one_still() {
     let media = media(|_| {});
     let clip = plain(VideoCodec::H264, "3060c0", "640x360");
-    media.still(&clip.params, clip.first_key(), None).await.unwrap();
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap();
     let (_, pid) = media.workers()[0];
 
     // Stopped first, so that the kill comes in the middle of the job and not between two.
@@ -28,10 +31,16 @@ async fn a_killed_worker_costs_one_still() {
     };
     let (result, ()) = tokio::join!(still, kill);
     let error = result.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "worker_died"));
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Unavailable, "worker_died")
+    );
     assert!(error.detail().contains("signal 9"), "{error}");
 
-    media.still(&clip.params, clip.first_key(), None).await.expect("a new worker");
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .expect("a new worker");
     assert_ne!(media.workers()[0].1, pid);
     media.stop().await;
 }
@@ -40,16 +49,28 @@ async fn a_killed_worker_costs_one_still() {
 async fn a_worker_that_hangs_is_ended_in_time() {
     let media = media(|c| c.still_timeout_ms = 400);
     let clip = plain(VideoCodec::H264, "3060c0", "640x360");
-    media.still(&clip.params, clip.first_key(), None).await.unwrap();
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap();
     let (_, pid) = media.workers()[0];
     signal(pid, Signal::STOP);
     let begun = std::time::Instant::now();
-    let error = media.still(&clip.params, clip.first_key(), None).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "still_timeout"));
+    let error = media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Unavailable, "still_timeout")
+    );
     assert!(error.detail().contains("400 ms"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(2));
     until("the end of the hung worker", || !is_running(pid)).await;
-    media.still(&clip.params, clip.first_key(), None).await.expect("a new worker");
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .expect("a new worker");
     media.stop().await;
 }
 
@@ -83,7 +104,10 @@ async fn more_callers_than_places_are_told_so() {
     assert!(results.iter().any(Result::is_ok));
     assert!(!refused.is_empty());
     for error in refused {
-        assert_eq!((error.kind(), error.code()), (ErrorKind::TooMuch, "still_queue_full"));
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::TooMuch, "still_queue_full")
+        );
     }
     media.stop().await;
 }
@@ -93,10 +117,19 @@ async fn a_worker_that_nobody_needs_ends() {
     let idle = Duration::from_millis(200);
     let media = Media::start_with_idle(&MediaConfig::default(), program(), idle).unwrap();
     let clip = plain(VideoCodec::H264, "3060c0", "320x240");
-    media.still(&clip.params, clip.first_key(), None).await.unwrap();
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap();
     let (_, pid) = media.workers()[0];
-    until("the end of the idle worker", || media.workers().is_empty() && !is_running(pid)).await;
-    media.still(&clip.params, clip.first_key(), None).await.expect("started again when needed");
+    until("the end of the idle worker", || {
+        media.workers().is_empty() && !is_running(pid)
+    })
+    .await;
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .expect("started again when needed");
     media.stop().await;
 }
 
@@ -104,11 +137,21 @@ async fn a_worker_that_nobody_needs_ends() {
 async fn a_caller_who_walks_away_does_not_cost_a_worker() {
     let media = media(|_| {});
     let clip = plain(VideoCodec::H264, "3060c0", "640x360");
-    media.still(&clip.params, clip.first_key(), None).await.unwrap();
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap();
     let before = media.workers();
     let gone = media.still(&clip.params, clip.first_key(), None);
-    assert!(tokio::time::timeout(Duration::from_micros(1), gone).await.is_err());
-    media.still(&clip.params, clip.first_key(), None).await.unwrap();
+    assert!(
+        tokio::time::timeout(Duration::from_micros(1), gone)
+            .await
+            .is_err()
+    );
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap();
     assert!(before.iter().all(|w| media.workers().contains(w)));
     media.stop().await;
 }
@@ -118,8 +161,14 @@ async fn a_missing_executable_is_said() {
     let config = MediaConfig::default();
     let media = Media::start(&config, "/nonexistent/zhenbei".into()).unwrap();
     let clip = plain(VideoCodec::H264, "3060c0", "320x240");
-    let error = media.still(&clip.params, clip.first_key(), None).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "worker_start"));
+    let error = media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Unavailable, "worker_start")
+    );
     media.stop().await;
 }
 
@@ -127,7 +176,10 @@ async fn a_missing_executable_is_said() {
 async fn workers_have_limits_and_not_the_environment() {
     let media = media(|_| {});
     let clip = plain(VideoCodec::H264, "3060c0", "320x240");
-    media.still(&clip.params, clip.first_key(), None).await.unwrap();
+    media
+        .still(&clip.params, clip.first_key(), None)
+        .await
+        .unwrap();
     let (role, pid) = media.workers()[0];
     assert_eq!(role, "still");
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
@@ -147,19 +199,36 @@ async fn workers_have_limits_and_not_the_environment() {
 /// The parent is killed with -9 and cannot say goodbye.
 #[tokio::test]
 async fn a_worker_does_not_outlive_its_parent() {
-    for (role, kept_open) in [("still", false), ("still", true), ("transcode", false), ("transcode", true)] {
+    for (role, kept_open) in [
+        ("still", false),
+        ("still", true),
+        ("transcode", false),
+        ("transcode", true),
+    ] {
         let mut shell = Command::new("sh");
         // With `kept_open` a third process holds the pipe, so that only the death signal can end the worker.
-        let holder = if kept_open { "sleep 60 <&3 3<&- & echo $!; " } else { "echo 0; " };
-        let script = format!("exec 3<&0; {holder} \"$0\" worker {role} <&3 >/dev/null & echo $!; wait");
-        shell.args(["-c", &script]).arg(program()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let holder = if kept_open {
+            "sleep 60 <&3 3<&- & echo $!; "
+        } else {
+            "echo 0; "
+        };
+        let script =
+            format!("exec 3<&0; {holder} \"$0\" worker {role} <&3 >/dev/null & echo $!; wait");
+        shell
+            .args(["-c", &script])
+            .arg(program())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut parent = shell.spawn().unwrap();
-        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(parent.stdout.take().unwrap()));
+        let mut lines =
+            std::io::BufRead::lines(std::io::BufReader::new(parent.stdout.take().unwrap()));
         let holder: u32 = lines.next().unwrap().unwrap().parse().unwrap();
         let worker: u32 = lines.next().unwrap().unwrap().parse().unwrap();
         until("the worker's limits", || {
-            std::fs::read_to_string(format!("/proc/{worker}/limits"))
-                .is_ok_and(|l| l.lines().any(|l| l.starts_with("Max core file size") && l.contains(" 0 ")))
+            std::fs::read_to_string(format!("/proc/{worker}/limits")).is_ok_and(|l| {
+                l.lines()
+                    .any(|l| l.starts_with("Max core file size") && l.contains(" 0 "))
+            })
         })
         .await;
         let mut input = parent.stdin.take().unwrap();
@@ -184,7 +253,11 @@ async fn a_worker_does_not_outlive_its_parent() {
 #[test]
 fn a_worker_started_by_hand_explains_itself() {
     for args in [&["worker"][..], &["worker", "nonsense"]] {
-        let out = Command::new(program()).args(args).stdin(Stdio::null()).output().unwrap();
+        let out = Command::new(program())
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
         assert_eq!(out.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&out.stderr).contains("started by the daemon"));
     }
