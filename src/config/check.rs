@@ -166,6 +166,9 @@ fn mqtt(brokers: &[MqttConfig], r: &mut Report) {
         ) else {
             continue;
         };
+        if !matches!(url.path(), "" | "/") {
+            r.error(&at("url"), "has a path; topics belong in topics");
+        }
         let port = url
             .port()
             .unwrap_or(if url.scheme() == "mqtts" { 8883 } else { 1883 });
