@@ -8,7 +8,9 @@ use zhenbei::config::{Environment, parse, parse_site};
 use zhenbei::fleet::decode::{json, nmea};
 use zhenbei::fleet::topic::TopicFilter;
 
-pub const ALL: &[(&str, fn(&[u8]))] = &[
+pub type Body = fn(&[u8]);
+
+pub const ALL: &[(&str, Body)] = &[
     ("config", config),
     ("position_json", position_json),
     ("nmea", nmea_sentences),

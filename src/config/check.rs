@@ -42,6 +42,13 @@ fn folder(r: &mut Report, path: &str, dir: Option<&Path>) {
     }
 }
 
+/// A place the daemon makes when it is missing.
+fn own_folder(r: &mut Report, path: &str, dir: &Path) {
+    if dir.is_file() {
+        r.error(path, format!("{} is a file; name a folder", dir.display()));
+    }
+}
+
 fn site(c: &Config, r: &mut Report) {
     let [lon, lat] = c.site.center;
     if let Err(e) = GeoPoint::new(lon, lat) {
@@ -79,6 +86,10 @@ fn stores(c: &Config, r: &mut Report) {
             "data.dir",
             "is empty; name a folder the daemon may write to",
         );
+    }
+    own_folder(r, "data.dir", &c.data.dir);
+    if let Some(dir) = &c.archive.dir {
+        own_folder(r, "archive.dir", dir);
     }
     if let Some(url) = &c.database.url {
         let text = url.reveal();
@@ -166,6 +177,9 @@ fn mqtt(brokers: &[MqttConfig], r: &mut Report) {
         ) else {
             continue;
         };
+        if !matches!(url.path(), "" | "/") {
+            r.error(&at("url"), "has a path; topics belong in topics");
+        }
         let port = url
             .port()
             .unwrap_or(if url.scheme() == "mqtts" { 8883 } else { 1883 });

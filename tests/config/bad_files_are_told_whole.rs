@@ -171,3 +171,25 @@ fn topics_are_judged_as_the_fleet_judges_them() {
         assert_eq!(config(&file).is_ok(), fleet.is_ok(), "{topic}: {fleet:?}");
     }
 }
+
+#[test]
+fn what_comes_later_is_refused_not_swallowed() {
+    let text = refusal("[jt808]\nlisten = \"0.0.0.0:7808\"\n");
+    assert!(
+        text.contains("zhenbei.toml:1: [jt808]: is not supported yet by this version"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_folder_that_is_a_file_is_refused() {
+    let text = refusal("[data]\ndir = \"/etc/group\"\n[archive]\ndir = \"/etc/passwd\"\n");
+    assert!(
+        text.contains("zhenbei.toml:2: [data] dir: /etc/group is a file"),
+        "{text}"
+    );
+    assert!(
+        text.contains("zhenbei.toml:4: [archive] dir: /etc/passwd is a file"),
+        "{text}"
+    );
+}

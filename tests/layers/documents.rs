@@ -235,6 +235,50 @@ fn every_metric_is_explained_to_operators() {
     );
 }
 
+/// The texts a heading quotes: what stands in backquotes, cut where something differs.
+fn quoted(heading: &str) -> Vec<String> {
+    let quotes = heading.split('`').skip(1).step_by(2);
+    quotes
+        .flat_map(|q| q.split('…'))
+        .map(|q| q.trim().to_owned())
+        .filter(|q| !q.is_empty())
+        .collect()
+}
+
+/// Rust text over several lines is one text.
+fn messages_of(code: &str) -> String {
+    let lines: Vec<&str> = code.lines().map(str::trim).collect();
+    lines.join("\n").replace("\\\n", "")
+}
+
+#[test]
+fn troubles_are_found_under_the_words_the_program_uses() {
+    let of_the_program = |p: &&PathBuf| p.starts_with("src") || p.starts_with("scripts");
+    let all: String = files()
+        .iter()
+        .filter(of_the_program)
+        .filter_map(|p| text(p))
+        .map(|t| messages_of(&t))
+        .collect();
+    let page = text(Path::new("docs/troubleshooting.md")).expect("docs/troubleshooting.md");
+    let headings = page.lines().filter_map(|l| l.strip_prefix("## "));
+    let unknown: Vec<String> = headings
+        .flat_map(|h| {
+            quoted(h)
+                .into_iter()
+                .filter(|q| !q.starts_with("make ") && !all.contains(q))
+                .collect::<Vec<_>>()
+        })
+        .map(|q| format!("docs/troubleshooting.md: the program never says `{q}`"))
+        .collect();
+    no_complaints(&unknown);
+    assert_eq!(quoted("`no … here` and `x`"), ["no", "here", "x"]);
+    assert_eq!(
+        messages_of("say(\"one \\\n      two\")"),
+        "say(\"one two\")"
+    );
+}
+
 #[test]
 fn the_rule_for_documents_can_fail() {
     let mut known = Known::of_this_tree();
