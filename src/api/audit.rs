@@ -78,6 +78,10 @@ pub async fn list(
             closed_at: r.closed_at,
         })
         .collect();
-    let keep = [("actor", search.actor), ("action", search.action), ("limit", Some(limit.to_string()))];
+    let keep = [
+        ("actor", search.actor),
+        ("action", search.action),
+        ("limit", Some(limit.to_string())),
+    ];
     Ok((next_link("/api/v1/audit", &keep, page.next), Json(entries)))
 }

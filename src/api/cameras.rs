@@ -13,7 +13,10 @@ use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::{Actor, Permission};
 use crate::live::CameraView;
-use crate::model::{AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport, UtcMicros};
+use crate::model::{
+    AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport,
+    UtcMicros,
+};
 
 const TAG: &str = "cameras";
 
@@ -68,16 +71,30 @@ impl CameraInput {
 
 pub fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
     let text = text.unwrap_or("main");
-    StreamRole::parse(text)
-        .ok_or_else(|| Error::invalid("bad_stream", format!("stream `{text}` must be `main` or `sub`")).into())
+    StreamRole::parse(text).ok_or_else(|| {
+        Error::invalid(
+            "bad_stream",
+            format!("stream `{text}` must be `main` or `sub`"),
+        )
+        .into()
+    })
 }
 
 /// All cameras with their states.
 #[utoipa::path(get, path = "/cameras", tag = TAG, responses((status = 200, body = [CameraView])))]
-pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<CameraView>>> {
+pub async fn list(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<Vec<CameraView>>> {
     may_list(&api, &actor).await?;
     let addresses = actor.may(Permission::CameraWrite);
-    Ok(Json(api.cameras.list().iter().map(|c| CameraView::new(c, addresses)).collect()))
+    Ok(Json(
+        api.cameras
+            .list()
+            .iter()
+            .map(|c| CameraView::new(c, addresses))
+            .collect(),
+    ))
 }
 
 /// One camera.
@@ -91,17 +108,30 @@ pub async fn get(
     may_list(&api, &actor).await?;
     let id = known(&id)?;
     let status = api.cameras.get(&id).ok_or_else(|| no_camera(id.as_str()))?;
-    Ok(Json(CameraView::new(&status, actor.may(Permission::CameraWrite))))
+    Ok(Json(CameraView::new(
+        &status,
+        actor.may(Permission::CameraWrite),
+    )))
 }
 
 /// Tries a faulted or waiting camera again at once, e.g. after its password was mended at the camera.
 #[utoipa::path(post, path = "/cameras/{id}/retry", tag = TAG,
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn retry(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    api.audit.check(&actor, Permission::CameraWrite, "the cameras").await?;
-    let status = api.cameras.get(&known(&id)?).ok_or_else(|| no_camera(&id))?;
+pub async fn retry(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    api.audit
+        .check(&actor, Permission::CameraWrite, "the cameras")
+        .await?;
+    let status = api
+        .cameras
+        .get(&known(&id)?)
+        .ok_or_else(|| no_camera(&id))?;
     for (role, _) in status.camera.streams() {
-        api.video.retry(&StreamKey::new(status.camera.id.clone(), role));
+        api.video
+            .retry(&StreamKey::new(status.camera.id.clone(), role));
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -130,7 +160,10 @@ pub async fn put(
     Json(input): Json<CameraInput>,
 ) -> ApiResult<Json<CameraView>> {
     if input.id.as_str() != id {
-        let detail = format!("the camera in the body is `{}`, in the address `{id}`; they must agree", input.id);
+        let detail = format!(
+            "the camera in the body is `{}`, in the address `{id}`; they must agree",
+            input.id
+        );
         return Err(Error::invalid("bad_id", detail).into());
     }
     let camera = input.camera()?;
@@ -142,15 +175,23 @@ pub async fn put(
 /// Removes a camera from the register; its recordings stay until retention takes them.
 #[utoipa::path(delete, path = "/cameras/{id}", tag = TAG,
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn delete(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    api.register.delete_camera(&actor, &CameraId::new(&id)?).await?;
+pub async fn delete(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    api.register
+        .delete_camera(&actor, &CameraId::new(&id)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Who looks after the cameras sees the list, not the pictures.
 async fn may_list(api: &Api, actor: &Actor) -> ApiResult<()> {
     if !actor.may(Permission::CameraWrite) {
-        api.audit.check(actor, Permission::LiveView, "the cameras").await?;
+        api.audit
+            .check(actor, Permission::LiveView, "the cameras")
+            .await?;
     }
     Ok(())
 }
@@ -169,7 +210,7 @@ fn view(api: &Api, id: &CameraId) -> ApiResult<CameraView> {
     Ok(CameraView::new(&status, true))
 }
 
-fn key(id: &str, stream: Option<&str>) -> ApiResult<StreamKey> {
+pub(super) fn key(id: &str, stream: Option<&str>) -> ApiResult<StreamKey> {
     let camera = CameraId::new(id).map_err(|_| no_camera(id))?;
     Ok(StreamKey::new(camera, stream_role(stream)?))
 }
@@ -216,11 +257,22 @@ pub async fn coverage(
     Ok(Json(CoverageView {
         stream: coverage.stream.role.as_str(),
         durable_until: coverage.durable_until,
-        spans: coverage.spans.iter().map(|s| SpanView { from: s.from, to: s.to }).collect(),
+        spans: coverage
+            .spans
+            .iter()
+            .map(|s| SpanView {
+                from: s.from,
+                to: s.to,
+            })
+            .collect(),
         gaps: coverage
             .gaps
             .iter()
-            .map(|(r, cause)| GapView { from: r.from, to: r.to, cause: cause.as_str() })
+            .map(|(r, cause)| GapView {
+                from: r.from,
+                to: r.to,
+                cause: cause.as_str(),
+            })
             .collect(),
     }))
 }
@@ -245,8 +297,8 @@ pub async fn clip(
         media_type: "video/mp4".into(),
         download_as: None,
         extra: vec![
-            ("zhenbei-from", clip.delivered.from.to_string()),
-            ("zhenbei-to", clip.delivered.to.to_string()),
+            ("zhenbei-from", clip.delivered().from.to_string()),
+            ("zhenbei-to", clip.delivered().to.to_string()),
         ],
     };
     Ok(match file.answer(&headers) {
@@ -284,7 +336,14 @@ pub async fn still(
     let still = api.playback.still(&actor, &key, at, query.width).await?;
     let headers = [
         ("content-type", "image/jpeg".to_owned()),
-        ("cache-control", if at.is_some() { "private, max-age=3600".into() } else { "no-store".to_owned() }),
+        (
+            "cache-control",
+            if at.is_some() {
+                "private, max-age=3600".into()
+            } else {
+                "no-store".to_owned()
+            },
+        ),
         ("zhenbei-time", still.at.to_string()),
     ];
     Ok((headers, still.jpeg).into_response())

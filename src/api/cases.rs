@@ -19,8 +19,8 @@ use super::state::Api;
 use crate::casefile::{CaseFile, CaseQuery, NewCase};
 use crate::evidence::{NewExhibit, Reading, Subject};
 use crate::model::{
-    Case, CaseAction, CaseEvent, CaseId, CaseState, Error, Exhibit, ExhibitFile, ExhibitId, ExhibitState,
-    TimeRange, UtcMicros, VehicleId, CameraId,
+    CameraId, Case, CaseAction, CaseEvent, CaseId, CaseState, Error, Exhibit, ExhibitFile,
+    ExhibitId, ExhibitState, TimeRange, UtcMicros, VehicleId,
 };
 
 const TAG: &str = "cases";
@@ -103,7 +103,12 @@ impl CaseView {
 
     fn whole(file: CaseFile) -> Self {
         let mut view = Self::new(file.case, file.exhibits.len() as u64);
-        let event = |e: CaseEvent| EventView { time: e.time, actor: e.actor, action: e.action, text: e.text };
+        let event = |e: CaseEvent| EventView {
+            time: e.time,
+            actor: e.actor,
+            action: e.action,
+            text: e.text,
+        };
         view.events = Some(file.events.into_iter().map(event).collect());
         view.exhibit_list = Some(file.exhibits.into_iter().map(ExhibitView::from).collect());
         view
@@ -161,7 +166,10 @@ pub struct ExhibitView {
 
 impl From<Exhibit> for ExhibitView {
     fn from(x: Exhibit) -> Self {
-        let span = |r: TimeRange| SpanView { from: r.from, to: r.to };
+        let span = |r: TimeRange| SpanView {
+            from: r.from,
+            to: r.to,
+        };
         Self {
             id: x.id.to_string(),
             case: x.case.to_string(),
@@ -173,7 +181,15 @@ impl From<Exhibit> for ExhibitView {
             stream: x.stream.map(|s| s.as_str()),
             requested: span(x.requested),
             delivered: x.delivered.map(span),
-            gaps: x.gaps.iter().map(|(r, c)| GapView { from: r.from, to: r.to, cause: c.as_str() }).collect(),
+            gaps: x
+                .gaps
+                .iter()
+                .map(|(r, c)| GapView {
+                    from: r.from,
+                    to: r.to,
+                    cause: c.as_str(),
+                })
+                .collect(),
             purpose: x.purpose,
             created_by: x.created_by,
             created_at: x.created_at,
@@ -203,14 +219,27 @@ pub async fn list(
     Query(search): Query<Search>,
 ) -> ApiResult<(HeaderMap, Json<Vec<CaseView>>)> {
     let state = search.state.as_deref().filter(|s| !s.is_empty()).map(|s| {
-        CaseState::parse(s).ok_or_else(|| Error::invalid("bad_state", format!("`{s}` is not a state of a case")))
+        CaseState::parse(s)
+            .ok_or_else(|| Error::invalid("bad_state", format!("`{s}` is not a state of a case")))
     });
     let limit = search.limit.unwrap_or(100);
-    let query =
-        CaseQuery { state: state.transpose()?, text: search.q.clone(), cursor: search.cursor, limit };
+    let query = CaseQuery {
+        state: state.transpose()?,
+        text: search.q.clone(),
+        cursor: search.cursor,
+        limit,
+    };
     let page = api.cases.list(&actor, &query).await?;
-    let views = page.cases.into_iter().map(|l| CaseView::new(l.case, l.exhibits)).collect();
-    let keep = [("state", search.state), ("q", search.q), ("limit", Some(limit.to_string()))];
+    let views = page
+        .cases
+        .into_iter()
+        .map(|l| CaseView::new(l.case, l.exhibits))
+        .collect();
+    let keep = [
+        ("state", search.state),
+        ("q", search.q),
+        ("limit", Some(limit.to_string())),
+    ];
     Ok((next_link("/api/v1/cases", &keep, page.next), Json(views)))
 }
 
@@ -241,14 +270,23 @@ pub async fn open(
     Caller(actor): Caller,
     Json(new): Json<NewCase>,
 ) -> ApiResult<(StatusCode, Json<CaseView>)> {
-    Ok((StatusCode::CREATED, Json(CaseView::whole(api.cases.open(&actor, new).await?))))
+    Ok((
+        StatusCode::CREATED,
+        Json(CaseView::whole(api.cases.open(&actor, new).await?)),
+    ))
 }
 
 /// One case with all that happened and all its exhibits.
 #[utoipa::path(get, path = "/cases/{id}", tag = TAG,
     responses((status = 200, body = CaseView), (status = 404, body = Problem)))]
-pub async fn get(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<Json<CaseView>> {
-    Ok(Json(CaseView::whole(api.cases.get(&actor, CaseId::parse(&id)?).await?)))
+pub async fn get(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<CaseView>> {
+    Ok(Json(CaseView::whole(
+        api.cases.get(&actor, CaseId::parse(&id)?).await?,
+    )))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -272,7 +310,16 @@ pub async fn act(
     Path(id): Path<String>,
     Json(input): Json<ActionInput>,
 ) -> ApiResult<Json<CaseView>> {
-    let file = api.cases.act(&actor, CaseId::parse(&id)?, input.action, &input.text, input.revision).await?;
+    let file = api
+        .cases
+        .act(
+            &actor,
+            CaseId::parse(&id)?,
+            input.action,
+            &input.text,
+            input.revision,
+        )
+        .await?;
     Ok(Json(CaseView::whole(file)))
 }
 
@@ -298,13 +345,22 @@ pub struct ExhibitInput {
 impl ExhibitInput {
     fn request(self) -> ApiResult<NewExhibit> {
         let subject = match (self.camera, self.vehicle) {
-            (Some(camera), None) => Subject::Camera { camera, stream: stream_role(self.stream.as_deref())? },
+            (Some(camera), None) => Subject::Camera {
+                camera,
+                stream: stream_role(self.stream.as_deref())?,
+            },
             (None, Some(vehicle)) => Subject::Vehicle(vehicle),
             (Some(_), Some(_)) | (None, None) => {
-                return Err(Error::invalid("bad_request", "name either a `camera` or a `vehicle`").into());
+                return Err(
+                    Error::invalid("bad_request", "name either a `camera` or a `vehicle`").into(),
+                );
             }
         };
-        Ok(NewExhibit { subject, range: TimeRange::new(self.from, self.to)?, purpose: self.purpose })
+        Ok(NewExhibit {
+            subject,
+            range: TimeRange::new(self.from, self.to)?,
+            purpose: self.purpose,
+        })
     }
 }
 
@@ -349,7 +405,10 @@ pub async fn exhibit(
     Caller(actor): Caller,
     Path((id, xid)): Path<(String, String)>,
 ) -> ApiResult<Json<ExhibitView>> {
-    let exhibit = api.exhibits.get(&actor, CaseId::parse(&id)?, ExhibitId::parse(&xid)?).await?;
+    let exhibit = api
+        .exhibits
+        .get(&actor, CaseId::parse(&id)?, ExhibitId::parse(&xid)?)
+        .await?;
     Ok(Json(exhibit.into()))
 }
 
@@ -385,8 +444,10 @@ pub async fn file(
     };
     match sendable.answer(&headers) {
         Ok(head) => {
-            let opened =
-                api.exhibits.open_file(&actor, case, id, &name, Some(head.range.clone()), reading).await?;
+            let opened = api
+                .exhibits
+                .open_file(&actor, case, id, &name, Some(head.range.clone()), reading)
+                .await?;
             Ok(head.with(opened.bytes))
         }
         Err(answer) => Ok(*answer),
@@ -396,12 +457,19 @@ pub async fn file(
 /// All files of all exhibits of a case, `case.json` and `SHA256SUMS` as one ZIP.
 #[utoipa::path(get, path = "/cases/{id}/bundle.zip", tag = TAG,
     responses((status = 200, content_type = "application/zip"), (status = 404, body = Problem)))]
-pub async fn bundle(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<Response> {
+pub async fn bundle(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Response> {
     let bundle = api.exhibits.bundle(&actor, CaseId::parse(&id)?).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/zip".to_owned()),
         (header::CONTENT_LENGTH, bundle.len.to_string()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", bundle.file_name)),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{}\"", bundle.file_name),
+        ),
     ];
     Ok((headers, Body::from_stream(bundle.bytes)).into_response())
 }

@@ -42,7 +42,11 @@ impl Head {
 impl Sendable {
     /// What the request's conditions lead to: the head of an answer with bytes, or a whole answer that needs none (as `Err`).
     pub fn answer(self, request: &HeaderMap) -> Result<Head, Box<Response>> {
-        let text = |name| request.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+        let text = |name| {
+            request
+                .get(name)
+                .and_then(|v: &HeaderValue| v.to_str().ok())
+        };
         let mut headers = HeaderMap::new();
         let mut set = |name: HeaderName, value: String| {
             if let Ok(value) = HeaderValue::from_str(&value) {
@@ -55,8 +59,12 @@ impl Sendable {
         for (name, value) in self.extra {
             set(HeaderName::from_static(name), value);
         }
-        if text(header::IF_NONE_MATCH).is_some_and(|v| v == "*" || v.split(',').any(|t| t.trim() == self.etag)) {
-            return Err(Box::new((StatusCode::NOT_MODIFIED, headers).into_response()));
+        if text(header::IF_NONE_MATCH)
+            .is_some_and(|v| v == "*" || v.split(',').any(|t| t.trim() == self.etag))
+        {
+            return Err(Box::new(
+                (StatusCode::NOT_MODIFIED, headers).into_response(),
+            ));
         }
         // If-Range with another tag: the caller's copy is of other bytes, so it needs the whole.
         let range = match text(header::IF_RANGE) {
@@ -66,27 +74,47 @@ impl Sendable {
         let (status, range) = match wanted(range, self.len) {
             Wanted::Whole => (StatusCode::OK, 0..self.len),
             Wanted::Part(part) => {
-                set(header::CONTENT_RANGE, format!("bytes {}-{}/{}", part.start, part.end - 1, self.len));
+                set(
+                    header::CONTENT_RANGE,
+                    format!("bytes {}-{}/{}", part.start, part.end - 1, self.len),
+                );
                 (StatusCode::PARTIAL_CONTENT, part)
             }
             Wanted::Unsatisfiable => {
                 set(header::CONTENT_RANGE, format!("bytes */{}", self.len));
-                return Err(Box::new((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response()));
+                return Err(Box::new(
+                    (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response(),
+                ));
             }
         };
         set(header::CONTENT_TYPE, self.media_type);
-        set(header::CONTENT_LENGTH, (range.end - range.start).to_string());
+        set(
+            header::CONTENT_LENGTH,
+            (range.end - range.start).to_string(),
+        );
         if let Some(name) = self.download_as {
             set(header::CONTENT_DISPOSITION, content_disposition(&name));
         }
-        Ok(Head { status, headers, range })
+        Ok(Head {
+            status,
+            headers,
+            range,
+        })
     }
 }
 
 /// `attachment` with the name in ASCII and, for the rest of the world, RFC 5987.
 fn content_disposition(name: &str) -> String {
-    let ascii: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
+    let ascii: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "._- ".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
     let mut encoded = String::new();
     for b in name.bytes() {
         if b.is_ascii_alphanumeric() || b"._-".contains(&b) {

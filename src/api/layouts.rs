@@ -32,7 +32,14 @@ pub struct LayoutView {
 
 impl From<Layout> for LayoutView {
     fn from(l: Layout) -> Self {
-        Self { id: l.id.to_string(), name: l.name, tiles: l.tiles, cameras: l.cameras, shared: l.shared, own: l.own }
+        Self {
+            id: l.id.to_string(),
+            name: l.name,
+            tiles: l.tiles,
+            cameras: l.cameras,
+            shared: l.shared,
+            own: l.own,
+        }
     }
 }
 
@@ -54,8 +61,18 @@ pub struct LayoutInput {
 
 /// One's own layouts and the shared ones.
 #[utoipa::path(get, path = "/layouts", tag = TAG, responses((status = 200, body = [LayoutView])))]
-pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<LayoutView>>> {
-    Ok(Json(api.layouts.list(&actor).await?.into_iter().map(LayoutView::from).collect()))
+pub async fn list(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<Vec<LayoutView>>> {
+    Ok(Json(
+        api.layouts
+            .list(&actor)
+            .await?
+            .into_iter()
+            .map(LayoutView::from)
+            .collect(),
+    ))
 }
 
 /// Adds or replaces a layout; new ids are made by the caller (UUID).
@@ -67,13 +84,27 @@ pub async fn put(
     Path(id): Path<String>,
     Json(input): Json<LayoutInput>,
 ) -> ApiResult<Json<LayoutView>> {
-    let new = NewLayout { name: input.name, tiles: input.tiles, cameras: input.cameras, shared: input.shared };
-    Ok(Json(api.layouts.put(&actor, LayoutId::parse(&id)?, new).await?.into()))
+    let new = NewLayout {
+        name: input.name,
+        tiles: input.tiles,
+        cameras: input.cameras,
+        shared: input.shared,
+    };
+    Ok(Json(
+        api.layouts
+            .put(&actor, LayoutId::parse(&id)?, new)
+            .await?
+            .into(),
+    ))
 }
 
 /// Deletes a layout.
 #[utoipa::path(delete, path = "/layouts/{id}", tag = TAG, responses((status = 204), (status = 404, body = Problem)))]
-pub async fn delete(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
+pub async fn delete(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
     api.layouts.delete(&actor, LayoutId::parse(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

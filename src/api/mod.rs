@@ -62,7 +62,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cameras::clip))
         .routes(routes!(cameras::still))
         .routes(routes!(hls::playlist))
-        .routes(routes!(hls::bytes))
+        .routes(routes!(hls::segment))
         .routes(routes!(vehicles::positions))
         .routes(routes!(vehicles::list, vehicles::create))
         .routes(routes!(vehicles::get, vehicles::put, vehicles::delete))
@@ -87,8 +87,11 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(system::basemap_file))
 }
 
-static OPENAPI: LazyLock<utoipa::openapi::OpenApi> =
-    LazyLock::new(|| OpenApiRouter::new().nest("/api/v1", routes()).into_openapi());
+static OPENAPI: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(|| {
+    OpenApiRouter::new()
+        .nest("/api/v1", routes())
+        .into_openapi()
+});
 
 /// The description of the interface, pretty-printed.
 pub fn openapi_json() -> String {
@@ -97,7 +100,9 @@ pub fn openapi_json() -> String {
 
 /// The whole HTTP side; needs `into_make_service_with_connect_info` for callers' addresses.
 pub fn router(api: Api) -> Router {
-    let (v1, _) = OpenApiRouter::new().nest("/api/v1", routes()).split_for_parts();
+    let (v1, _) = OpenApiRouter::new()
+        .nest("/api/v1", routes())
+        .split_for_parts();
     // Video is compressed already, event streams must not wait for a full block.
     let compress = SizeAbove::new(1024)
         .and(NotForContentType::const_new("video/"))
@@ -105,26 +110,40 @@ pub fn router(api: Api) -> Router {
         .and(NotForContentType::const_new("application/zip"))
         .and(NotForContentType::const_new("application/octet-stream"))
         .and(NotForContentType::const_new("text/event-stream"));
-    let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    v1.route("/api/v1/openapi.json", get(async || Json(&*OPENAPI).into_response()))
-        .route("/healthz", get(system::healthz))
-        .route("/readyz", get(system::readyz))
-        .route("/metrics", get(system::metrics))
-        .fallback(ui::serve)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(CompressionLayer::new().compress_when(compress))
-        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(header::X_FRAME_OPTIONS, "SAMEORIGIN"))
-        .layer(header(header::REFERRER_POLICY, "same-origin"))
-        .layer(header(header::CONTENT_SECURITY_POLICY, CSP))
-        .layer(CatchPanicLayer::new())
-        .layer(TraceLayer::new_for_http().make_span_with(|r: &Request<_>| {
-            // Without the query: it may carry names and times that do not belong in a log.
-            tracing::debug_span!("http", method = %r.method(), path = r.uri().path())
-        }).on_response(|r: &axum::response::Response, took: Duration, _: &tracing::Span| {
-            tracing::debug!(status = r.status().as_u16(), ms = took.as_millis(), "answered");
-        }))
-        .with_state(api)
+    let header =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    v1.route(
+        "/api/v1/openapi.json",
+        get(async || Json(&*OPENAPI).into_response()),
+    )
+    .route("/healthz", get(system::healthz))
+    .route("/readyz", get(system::readyz))
+    .route("/metrics", get(system::metrics))
+    .fallback(ui::serve)
+    .layer(DefaultBodyLimit::max(MAX_BODY))
+    .layer(CompressionLayer::new().compress_when(compress))
+    .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+    .layer(header(header::X_FRAME_OPTIONS, "SAMEORIGIN"))
+    .layer(header(header::REFERRER_POLICY, "same-origin"))
+    .layer(header(header::CONTENT_SECURITY_POLICY, CSP))
+    .layer(CatchPanicLayer::new())
+    .layer(
+        TraceLayer::new_for_http()
+            .make_span_with(|r: &Request<_>| {
+                // Without the query: it may carry names and times that do not belong in a log.
+                tracing::debug_span!("http", method = %r.method(), path = r.uri().path())
+            })
+            .on_response(
+                |r: &axum::response::Response, took: Duration, _: &tracing::Span| {
+                    tracing::debug!(
+                        status = r.status().as_u16(),
+                        ms = took.as_millis(),
+                        "answered"
+                    );
+                },
+            ),
+    )
+    .with_state(api)
 }
 
 /// Everything comes from the daemon itself; MapLibre and the decoder run in workers made from blobs. Base maps of the intranet

@@ -14,7 +14,8 @@ pub fn next_link(path: &str, keep: &[(&str, Option<String>)], cursor: Option<Str
     }
     query.append_pair("cursor", &cursor);
     // Percent-encoded: always a valid header value.
-    if let Ok(value) = HeaderValue::from_str(&format!("<{path}?{}>; rel=\"next\"", query.finish())) {
+    if let Ok(value) = HeaderValue::from_str(&format!("<{path}?{}>; rel=\"next\"", query.finish()))
+    {
         headers.insert(header::LINK, value);
     }
     headers
@@ -26,9 +27,16 @@ mod tests {
 
     #[test]
     fn the_next_page_keeps_the_filters() {
-        let headers = next_link("/api/v1/cases", &[("q", Some("渣 土".into())), ("state", None)], Some("a|b".into()));
+        let headers = next_link(
+            "/api/v1/cases",
+            &[("q", Some("渣 土".into())), ("state", None)],
+            Some("a|b".into()),
+        );
         let link = headers.get(header::LINK).unwrap().to_str().unwrap();
-        assert_eq!(link, "</api/v1/cases?q=%E6%B8%A3+%E5%9C%9F&cursor=a%7Cb>; rel=\"next\"");
+        assert_eq!(
+            link,
+            "</api/v1/cases?q=%E6%B8%A3+%E5%9C%9F&cursor=a%7Cb>; rel=\"next\""
+        );
         assert!(next_link("/api/v1/cases", &[], None).is_empty());
     }
 }

@@ -47,7 +47,11 @@ impl Me {
             role: actor.role_word(),
             role_zh: actor.role.map_or("", Role::name_zh),
             role_en: actor.role.map_or("", Role::name_en),
-            may: actor.permissions().into_iter().map(Permission::as_str).collect(),
+            may: actor
+                .permissions()
+                .into_iter()
+                .map(Permission::as_str)
+                .collect(),
             session_expires: match actor.via {
                 Via::Session { expires, .. } => Some(expires),
                 Via::Token { expires, .. } => expires,
@@ -62,11 +66,14 @@ impl Me {
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)))]
 pub async fn sign_in(
     State(api): State<Api>,
-    client: Option<ConnectInfo<SocketAddr>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
     jar: CookieJar,
     Json(input): Json<SignIn>,
 ) -> ApiResult<(CookieJar, Json<Me>)> {
-    let signed = api.access.sign_in(&input.name, &input.password, client.map(|c| c.0.ip())).await?;
+    let signed = api
+        .access
+        .sign_in(&input.name, &input.password, Some(client.ip()))
+        .await?;
     let mut cookie = Cookie::new(SESSION_COOKIE, signed.secret);
     cookie.set_path("/");
     cookie.set_http_only(true);

@@ -36,8 +36,13 @@ pub struct SourceView {
 
 /// Every feed with its counters.
 #[utoipa::path(get, path = "/sources", tag = TAG, responses((status = 200, body = [SourceView]), (status = 403, body = Problem)))]
-pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<SourceView>>> {
-    api.audit.check(&actor, Permission::SystemRead, "the feeds").await?;
+pub async fn list(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<Vec<SourceView>>> {
+    api.audit
+        .check(&actor, Permission::SystemRead, "the feeds")
+        .await?;
     let sources = api.fleet.sources().into_iter().map(|s| SourceView {
         source: s.source,
         state: match s.state {
@@ -85,13 +90,19 @@ pub async fn rejected(
     Caller(actor): Caller,
     Query(query): Query<Limit>,
 ) -> ApiResult<Json<Vec<RejectedView>>> {
-    api.audit.check(&actor, Permission::SystemRead, "the rejected messages").await?;
-    let rejected = api.fleet.rejected(query.limit.unwrap_or(100)).into_iter().map(|r| RejectedView {
-        time: r.time,
-        source: r.source,
-        topic: r.topic,
-        reason: r.reason,
-        sample: r.sample,
-    });
+    api.audit
+        .check(&actor, Permission::SystemRead, "the rejected messages")
+        .await?;
+    let rejected = api
+        .fleet
+        .rejected(query.limit.unwrap_or(100))
+        .into_iter()
+        .map(|r| RejectedView {
+            time: r.time,
+            source: r.source,
+            topic: r.topic,
+            reason: r.reason,
+            sample: r.sample,
+        });
     Ok(Json(rejected.collect()))
 }

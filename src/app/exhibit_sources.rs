@@ -23,14 +23,16 @@ impl Sources for RoomSources {
         Ok(SourceClip {
             len,
             etag: clip.etag().to_owned(),
-            delivered: clip.delivered,
-            gaps: clip.gaps.clone(),
+            delivered: clip.delivered(),
+            gaps: clip.gaps().to_vec(),
             bytes: clip.read(0..len).boxed(),
         })
     }
 
     async fn still(&self, stream: &StreamKey, at: UtcMicros) -> Result<Option<SourceStill>> {
-        let Some(found) = self.archive.key_frame_at(stream, at).await? else { return Ok(None) };
+        let Some(found) = self.archive.key_frame_at(stream, at).await? else {
+            return Ok(None);
+        };
         let jpeg = self.media.still(&found.params, found.data, None).await?;
         Ok(Some(SourceStill { jpeg, at: found.at }))
     }

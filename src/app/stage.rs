@@ -17,7 +17,11 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(name: &'static str) -> Self {
-        Self { name, stop: CancellationToken::new(), tasks: JoinSet::new() }
+        Self {
+            name,
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Cancelled when this stage is to stop.
@@ -32,8 +36,12 @@ impl Stage {
     /// Resolves when a task ends that should not have: the daemon cannot go on as if nothing had happened.
     pub async fn failed(&mut self) -> &'static str {
         match self.tasks.join_next().await {
-            Some(Err(e)) => tracing::error!(stage = self.name, error = %e, "a task of the daemon failed"),
-            Some(Ok(())) => tracing::error!(stage = self.name, "a task of the daemon ended by itself"),
+            Some(Err(e)) => {
+                tracing::error!(stage = self.name, error = %e, "a task of the daemon failed")
+            }
+            Some(Ok(())) => {
+                tracing::error!(stage = self.name, "a task of the daemon ended by itself")
+            }
             None => std::future::pending().await,
         }
         self.name
@@ -42,9 +50,17 @@ impl Stage {
     /// Stops and waits; what does not stop in time is cut off and named.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        let ended = timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let ended = timeout(GRACE, async {
+            while self.tasks.join_next().await.is_some() {}
+        })
+        .await;
         if ended.is_err() {
-            tracing::warn!(stage = self.name, left = self.tasks.len(), "did not stop within {} s; cut off", GRACE.as_secs());
+            tracing::warn!(
+                stage = self.name,
+                left = self.tasks.len(),
+                "did not stop within {} s; cut off",
+                GRACE.as_secs()
+            );
             self.tasks.shutdown().await;
         }
     }

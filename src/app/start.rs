@@ -25,7 +25,7 @@ use crate::store::blobs::Folder;
 use crate::store::live::{MemoryLive, RedisLive};
 use crate::store::{Blobs, Database, LiveState};
 use crate::telemetry::Numbers;
-use crate::video::{RetinaRunner, Video};
+use crate::video::{RtspRunner, Video};
 
 /// The account made at the very first start. Its password is shown once and kept nowhere.
 pub struct FirstSignIn {
@@ -48,7 +48,10 @@ pub async fn open_store(config: &Config) -> Result<Database> {
     std::fs::create_dir_all(dir).map_err(|e| {
         Error::unavailable(
             "data_dir",
-            format!("[data] dir `{}` cannot be made; make it and give it to this user", dir.display()),
+            format!(
+                "[data] dir `{}` cannot be made; make it and give it to this user",
+                dir.display()
+            ),
         )
         .because(e)
     })?;
@@ -66,13 +69,23 @@ impl Daemon {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // First of all, so that a port that is taken is said before cameras are bothered.
         let listener = bind(&config).await?;
-        let address = listener.local_addr().map_err(|e| taken(config.http.listen).because(e))?;
+        let address = listener
+            .local_addr()
+            .map_err(|e| taken(config.http.listen).because(e))?;
 
         let db = open_store(&config).await?;
         let audit = Audit::new(db.clone(), Arc::clone(&clock));
-        let access = Access::new(db.clone(), audit.clone(), Arc::clone(&clock), &config.access);
+        let access = Access::new(
+            db.clone(),
+            audit.clone(),
+            Arc::clone(&clock),
+            &config.access,
+        );
         let first = access.ensure_first_admin(&Actor::system("start")).await?;
-        let first = first.map(|password| FirstSignIn { name: "admin".into(), password });
+        let first = first.map(|password| FirstSignIn {
+            name: "admin".into(),
+            password,
+        });
         let register = Register::open(db.clone(), audit.clone()).await?;
         let live: Arc<dyn LiveState> = match &config.redis.url {
             Some(url) => Arc::new(RedisLive::open(url, config.redis.prefix.as_deref())?),
@@ -81,8 +94,18 @@ impl Daemon {
         let media = Media::start(&config.media, worker)?;
         let data = &config.data.dir;
         let blobs: Arc<dyn Blobs> = Arc::new(Folder::open(data.join("evidence")).await?);
-        let archive_dir = config.archive.dir.clone().unwrap_or_else(|| data.join("archive"));
-        let archive = Archive::open(config.archive.clone(), archive_dir, db.clone(), Arc::clone(&clock)).await?;
+        let archive_dir = config
+            .archive
+            .dir
+            .clone()
+            .unwrap_or_else(|| data.join("archive"));
+        let archive = Archive::open(
+            config.archive.clone(),
+            archive_dir,
+            db.clone(),
+            Arc::clone(&clock),
+        )
+        .await?;
 
         let mut base = Stage::new("register");
         let (r, stop) = (register.clone(), base.token());
@@ -92,7 +115,7 @@ impl Daemon {
         // The archive stops after the cameras: it writes down how their sessions end.
         let mut archiving = Stage::new("archive");
         let mut cameras_stage = Stage::new("cameras");
-        let runner = Arc::new(RetinaRunner::new(&config.video, Arc::clone(&clock)));
+        let runner = Arc::new(RtspRunner::new(&config.video, Arc::clone(&clock)));
         let (video, supervise) = Video::start(
             config.video.clone(),
             Arc::clone(&clock),
@@ -118,11 +141,24 @@ impl Daemon {
                 tracing::error!(error = e.chain(), "the fleet stopped");
             }
         });
-        fleet_stage.spawn(follow_vehicles(register.clone(), fleet.clone(), fleet_stage.token()));
+        fleet_stage.spawn(follow_vehicles(
+            register.clone(),
+            fleet.clone(),
+            fleet_stage.token(),
+        ));
 
         let mut services = Stage::new("services");
-        let cameras = Cameras::new(register.watch_cameras(), video.clone(), archive.clone(), Arc::clone(&clock));
-        let rooms = RoomSources { archive: archive.clone(), media: media.clone(), fleet: fleet.clone() };
+        let cameras = Cameras::new(
+            register.watch_cameras(),
+            video.clone(),
+            archive.clone(),
+            Arc::clone(&clock),
+        );
+        let rooms = RoomSources {
+            archive: archive.clone(),
+            media: media.clone(),
+            fleet: fleet.clone(),
+        };
         let cases = Cases::new(db.clone(), audit.clone(), Arc::clone(&clock));
         let (exhibits, copier) = Exhibits::new(Parts {
             db: db.clone(),
@@ -133,14 +169,19 @@ impl Daemon {
             changes: cases.announcer(),
         });
         services.spawn(copier.run(services.token()));
-        let events = Events::new(cameras.clone(), fleet.clone(), cases.clone(), Arc::clone(&clock));
+        let events = Events::new(
+            cameras.clone(),
+            fleet.clone(),
+            cases.clone(),
+            Arc::clone(&clock),
+        );
         let (e, stop) = (events.clone(), services.token());
         services.spawn(async move { e.run(stop).await });
-        let sources = Sources::new(video.clone(), media.clone(), config.media.clone(), services.token());
-        let (s, stop) = (sources.clone(), services.token());
+        let sources = Sources::new(video.clone(), &media, Arc::clone(&clock));
+        let (m, stop) = (media.clone(), services.token());
         services.spawn(async move {
             stop.cancelled().await;
-            s.finished().await;
+            m.stop().await;
         });
         let playback = Playback::new(
             archive.clone(),
@@ -150,11 +191,20 @@ impl Daemon {
             audit.clone(),
             Arc::clone(&clock),
         );
-        let walls =
-            Walls { cameras: cameras.clone(), sources, access: access.clone(), clock: Arc::clone(&clock) };
+        let walls = Walls {
+            cameras: cameras.clone(),
+            sources,
+            access: access.clone(),
+            clock: Arc::clone(&clock),
+        };
 
         let mut serving = Stage::new("http");
-        let health = Health { db: db.clone(), live, archive, fleet: fleet.clone() };
+        let health = Health {
+            db: db.clone(),
+            live,
+            archive,
+            fleet: fleet.clone(),
+        };
         let router = api::router(Api {
             layouts: Layouts::new(db.clone(), audit.clone(), Arc::clone(&clock)),
             access,
@@ -175,8 +225,20 @@ impl Daemon {
             stop: serving.token(),
         });
         serving.spawn(serve(listener, router, serving.token()));
-        let stages = vec![base, archiving, cameras_stage, fleet_stage, services, serving];
-        Ok(Self { address, first, db, stages })
+        let stages = vec![
+            base,
+            archiving,
+            cameras_stage,
+            fleet_stage,
+            services,
+            serving,
+        ];
+        Ok(Self {
+            address,
+            first,
+            db,
+            stages,
+        })
     }
 
     pub fn url(&self) -> String {
@@ -206,18 +268,24 @@ impl Daemon {
 fn taken(address: SocketAddr) -> Error {
     Error::unavailable(
         "listen",
-        format!("cannot listen on {address} ([http] listen); is another daemon running, or the port below 1024?"),
+        format!(
+            "cannot listen on {address} ([http] listen); is another daemon running, or the port below 1024?"
+        ),
     )
 }
 
 async fn bind(config: &Config) -> Result<TcpListener> {
     let address = config.http.listen;
-    TcpListener::bind(address).await.map_err(|e| taken(address).because(e))
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| taken(address).because(e))
 }
 
 async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let served = axum::serve(listener, service)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await;
     if let Err(e) = served {
         tracing::error!(error = %e, "the HTTP listener ended");
     }

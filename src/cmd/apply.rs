@@ -21,11 +21,23 @@ pub fn run(file: &Path, site: &Path, dry_run: bool) -> Result<(), Failure> {
         // A kind the file does not list is left alone; one it lists is the whole list.
         let some = |empty: bool| !empty;
         let plan = diff(
-            (&register.cameras(), some(wanted.cameras.is_empty()).then_some(&wanted.cameras)),
-            (&register.vehicles(), some(wanted.vehicles.is_empty()).then_some(&wanted.vehicles)),
+            (
+                &register.cameras(),
+                some(wanted.cameras.is_empty()).then_some(&wanted.cameras),
+            ),
+            (
+                &register.vehicles(),
+                some(wanted.vehicles.is_empty()).then_some(&wanted.vehicles),
+            ),
         );
         if !dry_run && !plan.change.is_empty() {
-            register.apply(&people::command_line(), &site.display().to_string(), plan.change.clone()).await?;
+            register
+                .apply(
+                    &people::command_line(),
+                    &site.display().to_string(),
+                    plan.change.clone(),
+                )
+                .await?;
         }
         db.close().await;
         writeln!(std::io::stdout(), "{plan}")?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Failure;
 use crate::config;
-use crate::media;
+use crate::media::{Media, this_program};
 
 pub fn run(file: &Path) -> Result<(), Failure> {
     let loaded = config::load(file).map_err(Failure::Config)?;
@@ -13,9 +13,15 @@ pub fn run(file: &Path) -> Result<(), Failure> {
     for warning in loaded.warning_lines() {
         writeln!(out, "warning: {warning}")?;
     }
-    for pipeline in media::check_pipelines(&loaded.config.media)? {
-        writeln!(out, "pipeline {pipeline}: ok")?;
-    }
+    super::people::block_on(async {
+        let media = Media::start(&loaded.config.media, this_program())?;
+        let pipelines = media.check_pipelines().await;
+        media.stop().await;
+        for pipeline in pipelines? {
+            writeln!(std::io::stdout(), "pipeline {pipeline}: ok")?;
+        }
+        Ok(())
+    })?;
     writeln!(out, "{}: ok", file.display())?;
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! One file for each command. Exit codes: 0 ok, 1 failed, 2 usage, 64 bad configuration, 65 bad input data.
 
 mod apply;
-mod check;
 mod check_config;
-mod demo;
 mod exit;
 mod openapi;
 mod people;
@@ -27,7 +25,12 @@ pub struct Cli {
 #[derive(Args)]
 struct ConfigFile {
     /// The configuration; config/zhenbei.toml shows every key.
-    #[arg(long, value_name = "FILE", env = "ZHENBEI_CONFIG", default_value = "/etc/zhenbei/zhenbei.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ZHENBEI_CONFIG",
+        default_value = "/etc/zhenbei/zhenbei.toml"
+    )]
     config: PathBuf,
 }
 
@@ -38,8 +41,6 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
     },
-    /// Run a synthetic city: simulated cameras (real RTSP servers) and trucks (real MQTT) with the daemon on top.
-    Demo(demo::DemoArgs),
     /// Make the site what SITE.toml says: prints the difference, all or nothing, twice is as good as once.
     Apply {
         #[command(flatten)]
@@ -76,13 +77,7 @@ enum Command {
     #[command(hide = true, disable_help_flag = true)]
     Worker {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
-    /// The cameras of the synthetic city, started by `demo`.
-    #[command(hide = true, disable_help_flag = true)]
-    DemoCameras {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+        args: Vec<std::ffi::OsString>,
     },
 }
 
@@ -116,17 +111,24 @@ enum UserCommand {
 pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         // Children of the daemon: before anything else is set up.
-        Command::Worker { args } => return crate::media::worker_main(&args),
-        Command::DemoCameras { args } => return crate::demo::cameras_main(&args),
+        Command::Worker { args } => return crate::media::worker_main(args),
         Command::Run { file } => run::run(&file.config),
-        Command::Demo(args) => demo::run(&args),
-        Command::Apply { file, dry_run, site } => apply::run(&file.config, &site, dry_run),
+        Command::Apply {
+            file,
+            dry_run,
+            site,
+        } => apply::run(&file.config, &site, dry_run),
         Command::CheckConfig { file } => check_config::run(&file.config),
         Command::Openapi => openapi::run(),
-        Command::User(UserCommand::Add { file, name, role, display_name }) => {
-            people::add(&file.config, &name, &role, display_name.as_deref())
+        Command::User(UserCommand::Add {
+            file,
+            name,
+            role,
+            display_name,
+        }) => people::add(&file.config, &name, &role, display_name.as_deref()),
+        Command::User(UserCommand::Password { file, name }) => {
+            people::set_password(&file.config, &name)
         }
-        Command::User(UserCommand::Password { file, name }) => people::set_password(&file.config, &name),
         Command::User(UserCommand::List { file }) => people::list(&file.config),
         Command::Token { file, user, name } => people::token(&file.config, &user, &name),
     };

@@ -13,24 +13,43 @@ use crate::store::Database;
 
 /// Whoever runs the command, by the name the machine knows.
 pub fn command_line() -> Actor {
-    Actor::command_line(&std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".into()))
+    Actor::command_line(
+        &std::env::var("SUDO_USER")
+            .or_else(|_| std::env::var("USER"))
+            .unwrap_or_else(|_| "root".into()),
+    )
 }
 
 /// Runs a short command on a runtime of its own.
 pub fn block_on(act: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(act)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(act)
 }
 
 pub fn add(file: &Path, name: &str, role: &str, display_name: Option<&str>) -> Result<(), Failure> {
     let role = Role::parse(role).ok_or_else(|| {
         let all: Vec<_> = Role::ALL.iter().map(|r| r.as_str()).collect();
-        Error::invalid("bad_role", format!("`{role}` is not a post; known are {}", all.join(", ")))
+        Error::invalid(
+            "bad_role",
+            format!("`{role}` is not a post; known are {}", all.join(", ")),
+        )
     })?;
     let password = password()?;
     with_access(file, async |access, _| {
-        let new = NewUser { name: name.into(), display_name: display_name.unwrap_or(name).into(), role };
+        let new = NewUser {
+            name: name.into(),
+            display_name: display_name.unwrap_or(name).into(),
+            role,
+        };
         let user = access.add_user(&command_line(), new, &password).await?;
-        writeln!(std::io::stdout(), "added {} as {}", user.name, user.role.as_str())?;
+        writeln!(
+            std::io::stdout(),
+            "added {} as {}",
+            user.name,
+            user.role.as_str()
+        )?;
         Ok(())
     })
 }
@@ -38,7 +57,9 @@ pub fn add(file: &Path, name: &str, role: &str, display_name: Option<&str>) -> R
 pub fn set_password(file: &Path, name: &str) -> Result<(), Failure> {
     let password = password()?;
     with_access(file, async |access, _| {
-        access.set_password(&command_line(), name, &password).await?;
+        access
+            .set_password(&command_line(), name, &password)
+            .await?;
         writeln!(std::io::stdout(), "the password of {name} is set")?;
         Ok(())
     })
@@ -49,7 +70,13 @@ pub fn list(file: &Path) -> Result<(), Failure> {
         let mut out = std::io::stdout();
         for user in access.users(&command_line()).await? {
             let state = if user.disabled { "disabled" } else { "" };
-            writeln!(out, "{:<20} {:<14} {} {state}", user.name, user.role.as_str(), user.display_name)?;
+            writeln!(
+                out,
+                "{:<20} {:<14} {} {state}",
+                user.name,
+                user.role.as_str(),
+                user.display_name
+            )?;
         }
         Ok(())
     })
@@ -57,14 +84,20 @@ pub fn list(file: &Path) -> Result<(), Failure> {
 
 pub fn token(file: &Path, user: &str, name: &str) -> Result<(), Failure> {
     with_access(file, async |access, _| {
-        let new = NewToken { name: name.into(), expires_at: None };
+        let new = NewToken {
+            name: name.into(),
+            expires_at: None,
+        };
         let token = access.add_token(&command_line(), user, new).await?;
         writeln!(std::io::stdout(), "{token}")?;
         Ok(())
     })
 }
 
-fn with_access(file: &Path, act: impl AsyncFnOnce(Access, Database) -> Result<(), Failure>) -> Result<(), Failure> {
+fn with_access(
+    file: &Path,
+    act: impl AsyncFnOnce(Access, Database) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let config = config::load(file).map_err(Failure::Config)?.config;
     block_on(async {
         let db = open_store(&config).await?;
@@ -82,7 +115,11 @@ fn password() -> Result<String, Failure> {
     std::io::stdin().lock().read_line(&mut line)?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(Error::invalid("no_password", "write the password to standard input, e.g. `echo … | zhenbei user add …`").into());
+        return Err(Error::invalid(
+            "no_password",
+            "write the password to standard input, e.g. `echo … | zhenbei user add …`",
+        )
+        .into());
     }
     Ok(password.to_owned())
 }

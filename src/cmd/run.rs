@@ -16,12 +16,19 @@ pub fn run(file: &Path) -> Result<(), Failure> {
     for warning in loaded.warning_lines() {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("zhenbei").build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("zhenbei")
+        .build()?;
     runtime.block_on(async {
         let mut daemon = Daemon::start(Arc::new(loaded.config), this_program(), numbers).await?;
         if let Some(first) = daemon.first_sign_in() {
             // Shown once, and only on the first start: nothing else knows it.
-            tracing::warn!("first start: sign in as `{}` with the password `{}` and change it", first.name, first.password);
+            tracing::warn!(
+                "first start: sign in as `{}` with the password `{}` and change it",
+                first.name,
+                first.password
+            );
         }
         ready(&daemon.url());
         let failed = tokio::select! {
@@ -35,7 +42,9 @@ pub fn run(file: &Path) -> Result<(), Failure> {
         daemon.stop().await;
         tracing::info!("stopped");
         match failed {
-            Some(part) => Err(anyhow::anyhow!("the part `{part}` ended by itself; see the log above").into()),
+            Some(part) => {
+                Err(anyhow::anyhow!("the part `{part}` ended by itself; see the log above").into())
+            }
             None => Ok(()),
         }
     })

@@ -22,7 +22,10 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(start: Instant) -> Self {
-        Self { start, buckets: [Bucket::default(); BUCKETS as usize] }
+        Self {
+            start,
+            buckets: [Bucket::default(); BUCKETS as usize],
+        }
     }
 
     pub(super) fn count(&mut self, now: Instant, frames: u32, bytes: usize) {
@@ -30,7 +33,10 @@ impl Meter {
         let at = usize::try_from(number % BUCKETS).unwrap_or(0);
         if let Some(bucket) = self.buckets.get_mut(at) {
             if bucket.number != number {
-                *bucket = Bucket { number, ..Bucket::default() };
+                *bucket = Bucket {
+                    number,
+                    ..Bucket::default()
+                };
             }
             bucket.frames = bucket.frames.saturating_add(frames);
             bucket.bytes = bucket.bytes.saturating_add(bytes as u64);
@@ -46,15 +52,24 @@ impl Meter {
         if seconds < 1.0 {
             return None;
         }
-        let held = self.buckets.iter().filter(|b| (oldest..=number).contains(&b.number));
-        let (frames, bytes) = held.fold((0u64, 0u64), |(f, b), x| (f + u64::from(x.frames), b + x.bytes));
-        #[allow(clippy::cast_precision_loss, reason = "counts of five seconds are far below 2^53")]
+        let held = self
+            .buckets
+            .iter()
+            .filter(|b| (oldest..=number).contains(&b.number));
+        let (frames, bytes) = held.fold((0u64, 0u64), |(f, b), x| {
+            (f + u64::from(x.frames), b + x.bytes)
+        });
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "counts of five seconds are far below 2^53"
+        )]
         let (frames, bits) = (frames as f64, bytes as f64 * 8.0);
         Some((frames / seconds, bits / seconds / 1000.0))
     }
 
     fn number(&self, now: Instant) -> u64 {
-        let half_seconds = now.saturating_duration_since(self.start).as_millis() / BUCKET.as_millis();
+        let half_seconds =
+            now.saturating_duration_since(self.start).as_millis() / BUCKET.as_millis();
         u64::try_from(half_seconds).unwrap_or(u64::MAX)
     }
 }

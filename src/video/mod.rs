@@ -6,11 +6,11 @@
 //! known of each stream and is what the rest of the daemon asks, through `Video`.
 
 mod address;
+mod faults;
 mod frame;
 mod hosts;
 mod hub;
 mod lifecycle;
-mod faults;
 mod meter;
 mod params;
 mod ring;
@@ -21,9 +21,11 @@ mod supervisor;
 mod task;
 mod timeline;
 
-pub use frame::{AudioParams, Frame, Media, StreamParams};
+pub use frame::{Frame, Media};
 pub use hub::{StreamList, Video};
 pub use ring::{Cursor, Item, Read, Ring, SessionEnd, Start};
 pub use rtsp::RtspRunner;
 pub use session::{Fault, SessionRunner, SessionSpec};
 pub use sink::SessionSink;
+
+pub use crate::model::{AudioParams, StreamParams};

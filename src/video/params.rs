@@ -21,13 +21,21 @@ pub(super) fn choose(streams: &[Stream], with_audio: bool) -> Result<Chosen, Fau
         .iter()
         .position(|s| s.media() == "video" && matches!(s.encoding_name(), "h264" | "h265"))
         .ok_or_else(|| no_video(streams))?;
-    let audio = streams.iter().position(|s| with_audio && audio_params(s).is_some());
+    let audio = streams
+        .iter()
+        .position(|s| with_audio && audio_params(s).is_some());
     Ok(Chosen { video, audio })
 }
 
 fn no_video(streams: &[Stream]) -> Fault {
-    let offered: Vec<_> = streams.iter().map(|s| format!("{}/{}", s.media(), s.encoding_name())).collect();
-    if streams.iter().any(|s| matches!(s.media(), "video" | "image")) {
+    let offered: Vec<_> = streams
+        .iter()
+        .map(|s| format!("{}/{}", s.media(), s.encoding_name()))
+        .collect();
+    if streams
+        .iter()
+        .any(|s| matches!(s.media(), "video" | "image"))
+    {
         return Fault::new(
             FaultKind::UnsupportedCodec,
             format!(
@@ -37,10 +45,16 @@ fn no_video(streams: &[Stream]) -> Fault {
         );
     }
     // Recorders describe a channel so while its camera is away: worth trying again.
-    let offered = if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") };
+    let offered = if offered.is_empty() {
+        "nothing".to_owned()
+    } else {
+        offered.join(", ")
+    };
     Fault::new(
         FaultKind::Protocol,
-        format!("its description offers {offered} and no video; check the path in the address and that the channel is in use"),
+        format!(
+            "its description offers {offered} and no video; check the path in the address and that the channel is in use"
+        ),
     )
 }
 

@@ -22,7 +22,10 @@ where
     loop {
         match look().await {
             Ok(value) => return value,
-            Err(seen) => assert!(Instant::now() < give_up, "{what} did not happen in {patience:?}; last seen: {seen}"),
+            Err(seen) => assert!(
+                Instant::now() < give_up,
+                "{what} did not happen in {patience:?}; last seen: {seen}"
+            ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -57,8 +60,14 @@ impl Daemon {
         if !site.is_empty() {
             apply(&config, site);
         }
-        run(&config, &["user", "add", "tester", "--role", "admin"], Some("correct horse battery\n"));
-        let token = run(&config, &["token", "--user", "tester"], None).trim().to_owned();
+        run(
+            &config,
+            &["user", "add", "tester", "--role", "admin"],
+            Some("correct horse battery\n"),
+        );
+        let token = run(&config, &["token", "--user", "tester"], None)
+            .trim()
+            .to_owned();
         Self::spawn(dir, config, port, token).await
     }
 
@@ -75,8 +84,12 @@ impl Daemon {
         port: u16,
         token: String,
     ) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
         let log = Arc::new(Mutex::new(String::new()));
         let (kept, stderr) = (Arc::clone(&log), child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -88,10 +101,26 @@ impl Daemon {
                 }
             }
         });
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        let daemon = Self { child, dir, config, port, token, http, log };
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        let daemon = Self {
+            child,
+            dir,
+            config,
+            port,
+            token,
+            http,
+            log,
+        };
         eventually("the daemon is ready", Duration::from_secs(30), || async {
-            match daemon.http.get(format!("http://127.0.0.1:{port}/readyz")).send().await {
+            match daemon
+                .http
+                .get(format!("http://127.0.0.1:{port}/readyz"))
+                .send()
+                .await
+            {
                 Ok(r) if r.status().is_success() => Ok(()),
                 Ok(r) => Err(r.status().to_string()),
                 Err(e) => Err(format!("{e}; log: {}", daemon.log())),
@@ -105,8 +134,12 @@ impl Daemon {
     pub async fn kill_and_restart(mut self) -> Self {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let (dir, config, port, token) =
-            (Arc::clone(&self.dir), self.config.clone(), self.port, self.token.clone());
+        let (dir, config, port, token) = (
+            Arc::clone(&self.dir),
+            self.config.clone(),
+            self.port,
+            self.token.clone(),
+        );
         drop(self);
         Self::spawn(dir, config, port, token).await
     }
@@ -119,35 +152,59 @@ impl Daemon {
         format!("http://127.0.0.1:{}/api/v1{path}", self.port)
     }
 
-    pub async fn request(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> reqwest::Response {
-        let mut request = self.http.request(method, self.url(path)).bearer_auth(&self.token);
+    pub async fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Response {
+        let mut request = self
+            .http
+            .request(method, self.url(path))
+            .bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
         }
-        request.send().await.unwrap_or_else(|e| panic!("{path}: {e}; log: {}", self.log()))
+        request
+            .send()
+            .await
+            .unwrap_or_else(|e| panic!("{path}: {e}; log: {}", self.log()))
     }
 
     /// Status and JSON body.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.request(reqwest::Method::GET, path, None).await;
-        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or(Value::Null),
+        )
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let response = self.request(reqwest::Method::POST, path, Some(body)).await;
-        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or(Value::Null),
+        )
     }
 
     pub async fn bytes(&self, path: &str) -> (u16, Vec<u8>) {
         let response = self.request(reqwest::Method::GET, path, None).await;
-        (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
+        (
+            response.status().as_u16(),
+            response.bytes().await.unwrap().to_vec(),
+        )
     }
 
     /// Waits until the camera is in `state` and returns it.
     pub async fn camera_in_state(&self, id: &str, state: &str, patience: Duration) -> Value {
         eventually(&format!("camera {id} is {state}"), patience, || async {
             let (_, camera) = self.get(&format!("/cameras/{id}")).await;
-            if camera["state"] == state { Ok(camera) } else { Err(format!("{camera}; log: {}", self.log())) }
+            if camera["state"] == state {
+                Ok(camera)
+            } else {
+                Err(format!("{camera}; log: {}", self.log()))
+            }
         })
         .await
     }
@@ -191,18 +248,37 @@ pub fn run_any(config: &Path, args: &[&str], stdin: Option<&str>) -> (Option<i32
         .arg("--config")
         .arg(config)
         .args(rest)
-        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(if stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     if let Some(text) = stdin {
         use std::io::Write as _;
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
     let (mut out, mut err) = (String::new(), String::new());
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
+        .unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut err)
+        .unwrap();
     (child.wait().unwrap().code(), out, err)
 }
 
