@@ -22,15 +22,25 @@ pub(super) struct Credentials {
 impl Address {
     /// `Err` says what is wrong, without the address's secrets.
     pub(super) fn parse(secret: &Secret) -> Result<Self, String> {
-        let mut url = Url::parse(secret.reveal())
-            .map_err(|e| format!("its address is not a URL ({e}); write rtsp://user:password@host:554/path"))?;
+        let mut url = Url::parse(secret.reveal()).map_err(|e| {
+            format!("its address is not a URL ({e}); write rtsp://user:password@host:554/path")
+        })?;
         if url.scheme() != "rtsp" {
-            return Err(format!("its address begins with {}://, and only rtsp:// is supported", url.scheme()));
+            return Err(format!(
+                "its address begins with {}://, and only rtsp:// is supported",
+                url.scheme()
+            ));
         }
         let Some(host) = url.host_str().filter(|h| !h.is_empty()).map(str::to_owned) else {
-            return Err("its address names no host; write rtsp://user:password@host:554/path".into());
+            return Err(
+                "its address names no host; write rtsp://user:password@host:554/path".into(),
+            );
         };
-        let authority = format!("{}:{}", host.to_ascii_lowercase(), url.port().unwrap_or(554));
+        let authority = format!(
+            "{}:{}",
+            host.to_ascii_lowercase(),
+            url.port().unwrap_or(554)
+        );
         let credentials = (!url.username().is_empty()).then(|| Credentials {
             username: percent_decoded(url.username()),
             password: percent_decoded(url.password().unwrap_or_default()),
@@ -38,9 +48,16 @@ impl Address {
         // Neither can fail on a URL that has a host.
         let cleared = url.set_username("").and_then(|()| url.set_password(None));
         if cleared.is_err() {
-            return Err("its address cannot carry a user name; write rtsp://user:password@host:554/path".into());
+            return Err(
+                "its address cannot carry a user name; write rtsp://user:password@host:554/path"
+                    .into(),
+            );
         }
-        Ok(Self { url, credentials, authority })
+        Ok(Self {
+            url,
+            credentials,
+            authority,
+        })
     }
 }
 
@@ -62,7 +79,9 @@ fn percent_decoded(text: &str) -> String {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|d| u8::try_from(d).ok())
 }
 
 #[cfg(test)]
@@ -75,11 +94,18 @@ mod tests {
 
     #[test]
     fn user_and_password_leave_the_address() {
-        let a = parse("rtsp://admin:p%40ss%3aw%C3%B6rd@192.0.2.1/Streaming/Channels/101?x=1").unwrap();
-        assert_eq!(a.url.as_str(), "rtsp://192.0.2.1/Streaming/Channels/101?x=1");
+        let a =
+            parse("rtsp://admin:p%40ss%3aw%C3%B6rd@192.0.2.1/Streaming/Channels/101?x=1").unwrap();
+        assert_eq!(
+            a.url.as_str(),
+            "rtsp://192.0.2.1/Streaming/Channels/101?x=1"
+        );
         assert_eq!(a.authority, "192.0.2.1:554");
         let c = a.credentials.unwrap();
-        assert_eq!((c.username.as_str(), c.password.as_str()), ("admin", "p@ss:wörd"));
+        assert_eq!(
+            (c.username.as_str(), c.password.as_str()),
+            ("admin", "p@ss:wörd")
+        );
     }
 
     #[test]
@@ -95,14 +121,28 @@ mod tests {
 
     #[test]
     fn hosts_are_told_apart_by_name_and_port() {
-        assert_eq!(parse("rtsp://CAM.example:8554/a").unwrap().authority, "cam.example:8554");
-        assert_eq!(parse("rtsp://[2001:db8::1]/a").unwrap().authority, "[2001:db8::1]:554");
+        assert_eq!(
+            parse("rtsp://CAM.example:8554/a").unwrap().authority,
+            "cam.example:8554"
+        );
+        assert_eq!(
+            parse("rtsp://[2001:db8::1]/a").unwrap().authority,
+            "[2001:db8::1]:554"
+        );
     }
 
     #[test]
     fn what_cannot_be_used_says_why_and_keeps_the_secret() {
-        for bad in ["hunter2", "http://u:hunter2@h/", "rtsp:hunter2", "rtsp:///hunter2", "rtsps://u:hunter2@h/"] {
-            let message = parse(bad).err().unwrap_or_else(|| panic!("{bad} should be refused"));
+        for bad in [
+            "hunter2",
+            "http://u:hunter2@h/",
+            "rtsp:hunter2",
+            "rtsp:///hunter2",
+            "rtsps://u:hunter2@h/",
+        ] {
+            let message = parse(bad)
+                .err()
+                .unwrap_or_else(|| panic!("{bad} should be refused"));
             assert!(!message.contains("hunter2"), "{message}");
         }
     }

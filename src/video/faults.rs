@@ -40,7 +40,10 @@ pub(super) enum Sort {
 
 pub(super) fn sort(error: &retina::Error) -> Sort {
     let text = format!("{error:?}");
-    let name: String = text.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let name: String = text
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
     match name.as_str() {
         "ConnectError" => Sort::Connect,
         "RtspReadError" => Sort::Read,
@@ -49,14 +52,25 @@ pub(super) fn sort(error: &retina::Error) -> Sort {
         "RtspUnassignedChannelError" => Sort::StaleSession,
         "PacketError" | "RtpPacketError" => {
             let id = text.split_once("stream_id: ").map(|(_, rest)| rest);
-            let digits = id.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
-            Sort::Packet { stream: digits.and_then(|d| d.parse().ok()) }
+            let digits = id.map(|rest| {
+                rest.chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect::<String>()
+            });
+            Sort::Packet {
+                stream: digits.and_then(|d| d.parse().ok()),
+            }
         }
         _ => Sort::Other,
     }
 }
 
-pub(super) fn fault(error: &retina::Error, step: Step, authority: &str, has_credentials: bool) -> Fault {
+pub(super) fn fault(
+    error: &retina::Error,
+    step: Step,
+    authority: &str,
+    has_credentials: bool,
+) -> Fault {
     match error.status_code() {
         // An answer that was no refusal, and still could not be used.
         Some(200..=299) | None => unanswered(error, step, authority),
@@ -148,8 +162,12 @@ fn unanswered(error: &retina::Error, step: Step, authority: &str) -> Fault {
 fn first_line(error: &retina::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("Unable to connect to RTSP server: ").unwrap_or(line);
-    let line = line.strip_prefix("Error reading from RTSP peer: ").unwrap_or(line);
+    let line = line
+        .strip_prefix("Unable to connect to RTSP server: ")
+        .unwrap_or(line);
+    let line = line
+        .strip_prefix("Error reading from RTSP peer: ")
+        .unwrap_or(line);
     line.chars().take(200).collect()
 }
 
@@ -171,7 +189,11 @@ mod tests {
             (302, Step::Describe, FaultKind::Protocol),
             (400, Step::Play, FaultKind::Protocol),
         ] {
-            assert_eq!(refusal(status, step, true).kind, kind, "{status} to {step:?}");
+            assert_eq!(
+                refusal(status, step, true).kind,
+                kind,
+                "{status} to {step:?}"
+            );
         }
     }
 }

@@ -78,7 +78,11 @@ pub(super) enum Leave {
 impl Hosts {
     /// `patience`: how long a stream waits for another that tries the same host; longer than any answer takes.
     pub(super) fn new(connects: usize, patience: Duration) -> Self {
-        Self { connects: connects.max(1), patience, hosts: Mutex::default() }
+        Self {
+            connects: connects.max(1),
+            patience,
+            hosts: Mutex::default(),
+        }
     }
 
     pub(super) fn host(&self, authority: &str) -> Arc<Host> {
@@ -113,7 +117,11 @@ impl Host {
                 if self.accounts().refused.contains(&account) {
                     return Leave::Refused;
                 }
-                let proving = Proving { host: Arc::clone(self), account, _only: only };
+                let proving = Proving {
+                    host: Arc::clone(self),
+                    account,
+                    _only: only,
+                };
                 (!self.accounts().right.contains(&account)).then_some(proving)
             }
             Some(_) | None => None,

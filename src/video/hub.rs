@@ -8,7 +8,9 @@ use tokio::sync::watch;
 
 use super::meter::Meter;
 use super::{Frame, Item, Media, Ring, SessionEnd, StreamParams};
-use crate::model::{Clock, FaultKind, FaultReason, StreamKey, StreamState, StreamStatus, UtcMicros};
+use crate::model::{
+    Clock, FaultKind, FaultReason, StreamKey, StreamState, StreamStatus, UtcMicros,
+};
 
 /// Streams with their rings, and whether each is to be recorded.
 pub type StreamList = Arc<Vec<(StreamKey, Arc<Ring>, bool)>>;
@@ -116,7 +118,10 @@ impl Stream {
             return;
         }
         // Not before the last frame: receive times may run ahead of a clock that was set back.
-        let at = known.status.last_frame.map_or(self.clock.now(), |f| f.max(self.clock.now()));
+        let at = known
+            .status
+            .last_frame
+            .map_or(self.clock.now(), |f| f.max(self.clock.now()));
         let end = SessionEnd { at, fault };
         known.told = Some(end);
         known.pictures_since_end = false;
@@ -207,11 +212,17 @@ impl Hub {
 
     /// Publishes the list of streams if it differs from the one published.
     pub(super) fn publish(&self, mut record: impl FnMut(&StreamKey) -> bool) {
-        let list: Vec<_> =
-            self.streams().iter().map(|(key, s)| (key.clone(), Arc::clone(&s.ring), record(key))).collect();
+        let list: Vec<_> = self
+            .streams()
+            .iter()
+            .map(|(key, s)| (key.clone(), Arc::clone(&s.ring), record(key)))
+            .collect();
         self.list.send_if_modified(|now| {
             let same = now.len() == list.len()
-                && now.iter().zip(&list).all(|(a, b)| a.0 == b.0 && a.2 == b.2 && Arc::ptr_eq(&a.1, &b.1));
+                && now
+                    .iter()
+                    .zip(&list)
+                    .all(|(a, b)| a.0 == b.0 && a.2 == b.2 && Arc::ptr_eq(&a.1, &b.1));
             if !same {
                 *now = Arc::new(list);
             }
@@ -236,7 +247,11 @@ impl Video {
 
     /// In order of the keys.
     pub fn statuses(&self) -> Vec<(StreamKey, StreamStatus)> {
-        self.hub.streams().iter().map(|(key, s)| (key.clone(), s.status())).collect()
+        self.hub
+            .streams()
+            .iter()
+            .map(|(key, s)| (key.clone(), s.status()))
+            .collect()
     }
 
     /// A counter that moves with every change of a state, a reason, a codec or a size. Frame counts do not move it.

@@ -6,11 +6,11 @@
 //! known of each stream and is what the rest of the daemon asks, through `Video`.
 
 mod address;
+mod faults;
 mod frame;
 mod hosts;
 mod hub;
 mod lifecycle;
-mod faults;
 mod meter;
 mod params;
 mod ring;

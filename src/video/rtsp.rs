@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use retina::client::{
-    self, Credentials, Demuxed, Described, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionOptions,
-    SetupOptions, UnassignedChannelDataPolicy,
+    self, Credentials, Demuxed, Described, InitialTimestampPolicy, PlayOptions, SessionGroup,
+    SessionOptions, SetupOptions, UnassignedChannelDataPolicy,
 };
 use retina::codec::{AudioFrame, CodecItem, FrameFormat, VideoFrame};
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,9 @@ impl RtspRunner {
     fn peer(&self, authority: &str) -> Arc<Peer> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         // Devices with sessions in use, or with stale ones that have to be waited out.
-        peers.retain(|_, p| Arc::strong_count(p) > 1 || p.sessions.stale_sessions().num_sessions > 0);
+        peers.retain(|_, p| {
+            Arc::strong_count(p) > 1 || p.sessions.stale_sessions().num_sessions > 0
+        });
         Arc::clone(peers.entry(authority.to_owned()).or_default())
     }
 
@@ -74,13 +76,23 @@ impl RtspRunner {
 
 #[async_trait]
 impl SessionRunner for RtspRunner {
-    async fn run(&self, spec: &SessionSpec, sink: &mut SessionSink, stop: CancellationToken) -> Fault {
+    async fn run(
+        &self,
+        spec: &SessionSpec,
+        sink: &mut SessionSink,
+        stop: CancellationToken,
+    ) -> Fault {
         let address = match Address::parse(&spec.url) {
             Ok(address) => address,
             Err(why) => return Fault::new(FaultKind::Protocol, why),
         };
         let peer = self.peer(&address.authority);
-        let session = Session { runner: self, spec, address: &address, peer: &peer };
+        let session = Session {
+            runner: self,
+            spec,
+            address: &address,
+            peer: &peer,
+        };
         let fault = tokio::select! {
             biased;
             () = stop.cancelled() => Fault::new(FaultKind::Closed, "stopped"),
@@ -90,7 +102,10 @@ impl SessionRunner for RtspRunner {
         match tokio::time::timeout(TEARDOWN_LIMIT, peer.sessions.await_teardown()).await {
             Ok(Ok(())) => {}
             Ok(Err(e)) => debug!("TEARDOWN failed: {e}"),
-            Err(_) => debug!("TEARDOWN was not answered in {} s", TEARDOWN_LIMIT.as_secs()),
+            Err(_) => debug!(
+                "TEARDOWN was not answered in {} s",
+                TEARDOWN_LIMIT.as_secs()
+            ),
         }
         fault
     }
@@ -119,7 +134,10 @@ impl Session<'_> {
     async fn wait_for_stale_sessions(&self) {
         let stale = self.peer.sessions.stale_sessions();
         if self.peer.stale_bug.load(Ordering::Relaxed) && stale.num_sessions > 0 {
-            info!(sessions = stale.num_sessions, "waiting until the camera's server lets go of old sessions");
+            info!(
+                sessions = stale.num_sessions,
+                "waiting until the camera's server lets go of old sessions"
+            );
             let wait = self.peer.sessions.await_stale_sessions(&stale);
             if tokio::time::timeout(STALE_LIMIT, wait).await.is_err() {
                 debug!("old sessions are still there; trying nevertheless");
@@ -129,7 +147,10 @@ impl Session<'_> {
 
     async fn open(&self) -> Result<(Demuxed, Chosen), Fault> {
         let creds = self.address.credentials.clone();
-        let creds = creds.map(|c| Credentials { username: c.username, password: c.password });
+        let creds = creds.map(|c| Credentials {
+            username: c.username,
+            password: c.password,
+        });
         let options = SessionOptions::default()
             .creds(creds)
             .user_agent(concat!("zhenbei/", env!("CARGO_PKG_VERSION")).to_owned())
@@ -142,12 +163,19 @@ impl Session<'_> {
             Ok(answer) => answer.map_err(|e| self.fault(&e, Step::Describe))?,
             Err(_) => return Err(self.silence().await),
         };
-        if session.tool().is_some_and(client::Tool::has_live555_tcp_bug) {
+        if session
+            .tool()
+            .is_some_and(client::Tool::has_live555_tcp_bug)
+        {
             self.peer.stale_bug.store(true, Ordering::Relaxed);
         }
         let with_audio = self.runner.mute().get(&self.spec.key) != Some(&self.spec.url);
         let mut chosen = params::choose(session.streams(), with_audio)?;
-        self.answer(Step::Setup, session.setup(chosen.video, self.setup_options())).await?;
+        self.answer(
+            Step::Setup,
+            session.setup(chosen.video, self.setup_options()),
+        )
+        .await?;
         if let Some(audio) = chosen.audio
             && !self.set_up_audio(&mut session, audio).await?
         {
@@ -156,7 +184,9 @@ impl Session<'_> {
         // Cameras that give no or a wrong RTP-Info are normal; `MediaTimeline` finds its own zero.
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
         let playing = self.answer(Step::Play, session.play(play)).await?;
-        let demuxed = playing.demuxed().map_err(|e| self.fault(&e, Step::Describe))?;
+        let demuxed = playing
+            .demuxed()
+            .map_err(|e| self.fault(&e, Step::Describe))?;
         Ok((demuxed, chosen))
     }
 
@@ -164,12 +194,23 @@ impl Session<'_> {
         let transport = match self.spec.transport {
             Transport::Tcp => client::Transport::Tcp(client::TcpTransportOptions::default()),
         };
-        SetupOptions::default().transport(transport).frame_format(FrameFormat::MP4)
+        SetupOptions::default()
+            .transport(transport)
+            .frame_format(FrameFormat::MP4)
     }
 
     /// A camera that refuses to send sound still sends pictures.
-    async fn set_up_audio(&self, session: &mut client::Session<Described>, audio: usize) -> Result<bool, Fault> {
-        match tokio::time::timeout(self.runner.answer_timeout, session.setup(audio, self.setup_options())).await {
+    async fn set_up_audio(
+        &self,
+        session: &mut client::Session<Described>,
+        audio: usize,
+    ) -> Result<bool, Fault> {
+        match tokio::time::timeout(
+            self.runner.answer_timeout,
+            session.setup(audio, self.setup_options()),
+        )
+        .await
+        {
             Ok(Ok(())) => Ok(true),
             Ok(Err(e)) if e.status_code().is_some() => {
                 let status = e.status_code().unwrap_or_default();
@@ -181,7 +222,11 @@ impl Session<'_> {
         }
     }
 
-    async fn answer<T>(&self, step: Step, call: impl Future<Output = Result<T, retina::Error>>) -> Result<T, Fault> {
+    async fn answer<T>(
+        &self,
+        step: Step,
+        call: impl Future<Output = Result<T, retina::Error>>,
+    ) -> Result<T, Fault> {
         match tokio::time::timeout(self.runner.answer_timeout, call).await {
             Ok(answer) => answer.map_err(|e| self.fault(&e, step)),
             Err(_) => Err(self.no_answer(step)),
@@ -193,12 +238,25 @@ impl Session<'_> {
             self.peer.stale_bug.store(true, Ordering::Relaxed);
         }
         debug!("{step:?}: {error}");
-        faults::fault(error, step, &self.address.authority, self.address.credentials.is_some())
+        faults::fault(
+            error,
+            step,
+            &self.address.authority,
+            self.address.credentials.is_some(),
+        )
     }
 
     fn no_answer(&self, step: Step) -> Fault {
-        let (seconds, host) = (self.runner.answer_timeout.as_secs_f64(), &self.address.authority);
-        Fault::new(FaultKind::TimedOut, format!("{host} did not answer {step:?} in {seconds} s; restart the camera if this goes on"))
+        let (seconds, host) = (
+            self.runner.answer_timeout.as_secs_f64(),
+            &self.address.authority,
+        );
+        Fault::new(
+            FaultKind::TimedOut,
+            format!(
+                "{host} did not answer {step:?} in {seconds} s; restart the camera if this goes on"
+            ),
+        )
     }
 
     /// Nothing came: is there a host at all?
@@ -216,7 +274,9 @@ impl Session<'_> {
             ),
             Ok(Err(_)) | Err(_) => Fault::new(
                 FaultKind::Unreachable,
-                format!("no connection to {host}; check power and network of the camera, and the host in its address"),
+                format!(
+                    "no connection to {host}; check power and network of the camera, and the host in its address"
+                ),
             ),
         }
     }
@@ -226,6 +286,7 @@ impl Session<'_> {
 struct Reader<'a> {
     session: &'a Session<'a>,
     chosen: Chosen,
+    h265: bool,
     audio: Option<AudioParams>,
     params: Option<Arc<StreamParams>>,
     /// Parameter sets came; taken over at the next key frame.
@@ -242,12 +303,19 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(session: &'a Session<'a>, chosen: Chosen, demuxed: &Demuxed) -> Self {
-        let audio = chosen.audio.and_then(|i| demuxed.streams().get(i)).and_then(params::audio_params);
+        let audio = chosen
+            .audio
+            .and_then(|i| demuxed.streams().get(i))
+            .and_then(params::audio_params);
         let started = Instant::now();
         let audio_rate = audio.as_ref().map_or(1, |a| a.clock_rate);
         Self {
             session,
             chosen,
+            h265: demuxed
+                .streams()
+                .get(chosen.video)
+                .is_some_and(|s| s.encoding_name() == "h265"),
             params: None,
             new_params: true,
             started,
@@ -276,9 +344,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn video(&mut self, frame: VideoFrame, demuxed: &Demuxed, sink: &mut SessionSink) -> Result<(), Fault> {
+    fn video(
+        &mut self,
+        frame: VideoFrame,
+        demuxed: &Demuxed,
+        sink: &mut SessionSink,
+    ) -> Result<(), Fault> {
         self.new_params |= frame.has_new_parameters();
-        let key = frame.is_random_access_point();
+        let key = frame.is_random_access_point() || (self.h265 && params::is_irap(frame.data()));
         if key && self.new_params {
             self.take_params(demuxed);
         }
@@ -287,14 +360,27 @@ impl<'a> Reader<'a> {
         let pts = self
             .video_time
             .place(rtp.timestamp(), rtp.elapsed(), self.started, at)
-            .map_err(|why| Fault::new(FaultKind::Protocol, format!("the picture's clock is not to be trusted: {why}")))?;
+            .map_err(|why| {
+                Fault::new(
+                    FaultKind::Protocol,
+                    format!("the picture's clock is not to be trusted: {why}"),
+                )
+            })?;
         let received = self.stamp(at)?;
         // A picture that nobody can decode is not a picture: the watchdog must see that none comes.
         let Some(params) = &self.params else {
             return Ok(());
         };
         let data = Bytes::from(frame.into_data());
-        sink.push(Frame { media: Media::Video, pts, received, key, data, lost, params: Arc::clone(params) });
+        sink.push(Frame {
+            media: Media::Video,
+            pts,
+            received,
+            key,
+            data,
+            lost,
+            params: Arc::clone(params),
+        });
         Ok(())
     }
 
@@ -305,10 +391,15 @@ impl<'a> Reader<'a> {
         let params = Arc::clone(params);
         let at = frame.ctx().received();
         let rtp = frame.timestamp();
-        let pts = match self.audio_time.place(rtp.timestamp(), rtp.elapsed(), self.started, at) {
+        let pts = match self
+            .audio_time
+            .place(rtp.timestamp(), rtp.elapsed(), self.started, at)
+        {
             Ok(pts) => pts,
             Err(why) => {
-                warn!("the sound's clock is not to be trusted: {why}; leaving the sound out of this session");
+                warn!(
+                    "the sound's clock is not to be trusted: {why}; leaving the sound out of this session"
+                );
                 self.silent = true;
                 return Ok(());
             }
@@ -334,7 +425,12 @@ impl<'a> Reader<'a> {
         self.new_params = false;
         if self.params.as_deref() != Some(&params) {
             if self.params.is_some() {
-                info!(codec = params.rfc6381, width = params.width, height = params.height, "the camera changed its picture");
+                info!(
+                    codec = params.rfc6381,
+                    width = params.width,
+                    height = params.height,
+                    "the camera changed its picture"
+                );
             }
             self.params = Some(Arc::new(params));
         }
@@ -359,7 +455,14 @@ impl<'a> Reader<'a> {
             if self.audio_error.is_none() {
                 warn!("the sound's packets make no sense: {error}");
             }
-            self.audio_error = Some(error.to_string().lines().next().unwrap_or_default().to_owned());
+            self.audio_error = Some(
+                error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
             return Ok(());
         }
         Err(self.session.fault(error, Step::Streaming))
@@ -370,7 +473,8 @@ impl<'a> Reader<'a> {
         if let Some(why) = self.audio_error.take() {
             let Session { runner, spec, .. } = self.session;
             runner.mute().insert(spec.key.clone(), spec.url.clone());
-            let message = format!("the sound cannot be read ({why}); the next session leaves it out");
+            let message =
+                format!("the sound cannot be read ({why}); the next session leaves it out");
             return Fault::new(FaultKind::Protocol, message);
         }
         Fault::new(FaultKind::Closed, "the camera closed the connection")

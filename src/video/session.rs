@@ -27,7 +27,10 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 }
 
@@ -35,5 +38,10 @@ impl Fault {
 pub trait SessionRunner: Send + Sync + 'static {
     /// Runs one session until it fails or `stop` is cancelled, and returns when nothing of it is left at the camera (or
     /// after a reasonable time): many cameras allow one session only. After a stop, what is returned is ignored.
-    async fn run(&self, spec: &SessionSpec, sink: &mut SessionSink, stop: CancellationToken) -> Fault;
+    async fn run(
+        &self,
+        spec: &SessionSpec,
+        sink: &mut SessionSink,
+        stop: CancellationToken,
+    ) -> Fault;
 }

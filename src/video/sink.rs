@@ -47,7 +47,11 @@ struct Times {
 }
 
 impl SessionSink {
-    pub(super) fn new(stream: Arc<Stream>, opening: OwnedSemaphorePermit, proving: Option<Proving>) -> Self {
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        opening: OwnedSemaphorePermit,
+        proving: Option<Proving>,
+    ) -> Self {
         Self {
             stream,
             progress: Arc::default(),
@@ -110,11 +114,16 @@ impl SessionSink {
 impl Progress {
     /// Ends when pictures do not come as they should, whatever else the camera still sends (sound, RTCP, answers).
     pub(super) async fn watch(&self, picture_timeout: Duration) -> Fault {
-        if tokio::time::timeout(OPENING_LIMIT, self.playing.notified()).await.is_err() {
+        if tokio::time::timeout(OPENING_LIMIT, self.playing.notified())
+            .await
+            .is_err()
+        {
             let limit = OPENING_LIMIT.as_secs();
             return Fault::new(
                 FaultKind::TimedOut,
-                format!("the session was not opened in {limit} s; restart the camera if this goes on"),
+                format!(
+                    "the session was not opened in {limit} s; restart the camera if this goes on"
+                ),
             );
         }
         loop {
@@ -124,7 +133,10 @@ impl Progress {
             if now >= since + picture_timeout {
                 return stopped(at, picture_timeout);
             }
-            let key_due = at.playing.filter(|_| !at.key).map(|p| p + KEY_LIMIT.max(picture_timeout));
+            let key_due = at
+                .playing
+                .filter(|_| !at.key)
+                .map(|p| p + KEY_LIMIT.max(picture_timeout));
             if key_due.is_some_and(|due| now >= due) {
                 return Fault::new(
                     FaultKind::TimedOut,
@@ -149,7 +161,9 @@ fn stopped(at: Times, picture_timeout: Duration) -> Fault {
     match at.picture {
         Some(_) => Fault::new(
             FaultKind::PictureStopped,
-            format!("no picture for {seconds} s although the connection stands; if it goes on, restart the camera"),
+            format!(
+                "no picture for {seconds} s although the connection stands; if it goes on, restart the camera"
+            ),
         ),
         None => Fault::new(
             FaultKind::TimedOut,

@@ -126,15 +126,19 @@ impl Supervisor {
         for spec in missing {
             self.start(spec);
         }
-        self.hub.retain(|key| self.wanted.contains_key(key) || self.running.contains_key(key));
-        self.hub.publish(|key| self.wanted.get(key).is_some_and(|w| w.record));
+        self.hub
+            .retain(|key| self.wanted.contains_key(key) || self.running.contains_key(key));
+        self.hub
+            .publish(|key| self.wanted.get(key).is_some_and(|w| w.record));
         self.hosts.forget_unused();
     }
 
     fn start(&mut self, spec: SessionSpec) {
         let ms = Duration::from_millis;
         let key = spec.key.clone();
-        let authority = Address::parse(&spec.url).map(|a| a.authority).unwrap_or_default();
+        let authority = Address::parse(&spec.url)
+            .map(|a| a.authority)
+            .unwrap_or_default();
         let stop = self.stop.child_token();
         let min = ms(self.config.backoff_min_ms.max(1));
         let policy = BackoffPolicy {
@@ -179,7 +183,11 @@ fn wanted_streams(cameras: &[Camera]) -> BTreeMap<StreamKey, Wanted> {
         camera.streams().map(|(role, url)| {
             let key = StreamKey::new(camera.id.clone(), role);
             let record = camera.record && role == StreamRole::Main;
-            let spec = SessionSpec { key: key.clone(), url: url.clone(), transport: camera.transport };
+            let spec = SessionSpec {
+                key: key.clone(),
+                url: url.clone(),
+                transport: camera.transport,
+            };
             (key, Wanted { spec, record })
         })
     });

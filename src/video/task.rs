@@ -50,7 +50,10 @@ enum Ended {
 impl StreamTask {
     pub(super) async fn run(mut self) {
         let mut memory = Memory {
-            account: Address::parse(&self.spec.url).ok().as_ref().and_then(Account::of),
+            account: Address::parse(&self.spec.url)
+                .ok()
+                .as_ref()
+                .and_then(Account::of),
             retries: self.stream.retries.subscribe(),
             accepted: self.host.accepted(),
             account_refused: false,
@@ -60,10 +63,12 @@ impl StreamTask {
         loop {
             self.publish(&memory);
             let event = match self.lifecycle.state() {
-                State::Connecting { .. } | State::Streaming { .. } => match self.session(&mut memory).await {
-                    Ended::Stopped => Event::StopRequested,
-                    Ended::Failed(fault) => self.failed(fault, &mut memory),
-                },
+                State::Connecting { .. } | State::Streaming { .. } => {
+                    match self.session(&mut memory).await {
+                        Ended::Stopped => Event::StopRequested,
+                        Ended::Failed(fault) => self.failed(fault, &mut memory),
+                    }
+                }
                 State::Backoff { until, .. } => tokio::select! {
                     biased;
                     () = self.stop.cancelled() => Event::StopRequested,
@@ -159,8 +164,11 @@ impl StreamTask {
             let run = AssertUnwindSafe(runner.run(&spec, &mut sink, token.clone()));
             run.catch_unwind().await.unwrap_or_else(|panic| {
                 let what = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-                let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-                let message = format!("a defect of this program ended the session: {what}; please report it");
+                let what = what
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                let message =
+                    format!("a defect of this program ended the session: {what}; please report it");
                 Fault::new(FaultKind::Panicked, message)
             })
         };
@@ -183,28 +191,45 @@ impl StreamTask {
         if running {
             token.cancel();
             if tokio::time::timeout(GRACE, &mut session).await.is_err() {
-                warn!("the session did not end in {} s and was dropped", GRACE.as_secs());
+                warn!(
+                    "the session did not end in {} s and was dropped",
+                    GRACE.as_secs()
+                );
             }
         }
-        if self.stop.is_cancelled() { Ended::Stopped } else { ended }
+        if self.stop.is_cancelled() {
+            Ended::Stopped
+        } else {
+            ended
+        }
     }
 
     /// Tells everyone the state that the task is in now.
     fn publish(&self, memory: &Memory) {
         let state = self.lifecycle.state();
         let retry_at = match state {
-            State::Backoff { until, .. } => {
-                Some(self.stream.now().plus(until.saturating_duration_since(monotonic_now())))
-            }
-            State::Connecting { .. } | State::Streaming { .. } | State::Faulted { .. } | State::Stopped => None,
+            State::Backoff { until, .. } => Some(
+                self.stream
+                    .now()
+                    .plus(until.saturating_duration_since(monotonic_now())),
+            ),
+            State::Connecting { .. }
+            | State::Streaming { .. }
+            | State::Faulted { .. }
+            | State::Stopped => None,
         };
         let reason = match state {
             State::Stopped | State::Streaming { .. } => None,
             // While it tries again, a person still wants to know what went wrong.
-            State::Connecting { .. } | State::Backoff { .. } | State::Faulted { .. } => memory.reason.as_ref(),
+            State::Connecting { .. } | State::Backoff { .. } | State::Faulted { .. } => {
+                memory.reason.as_ref()
+            }
         };
-        let reason =
-            reason.map(|f| FaultReason { kind: f.kind, message: f.message.clone(), retry_at });
+        let reason = reason.map(|f| FaultReason {
+            kind: f.kind,
+            message: f.message.clone(),
+            retry_at,
+        });
         self.stream.set_state(state.word(), reason);
     }
 }

@@ -69,7 +69,11 @@ pub(super) struct MediaTimeline {
 
 impl MediaTimeline {
     pub(super) fn new(clock_rate: u32) -> Self {
-        Self { clock_rate: clock_rate.max(1), base: None, last: None }
+        Self {
+            clock_rate: clock_rate.max(1),
+            base: None,
+            last: None,
+        }
     }
 
     /// Media time of a frame with the unwrapped RTP time `rtp` that came in at `at`.
@@ -103,7 +107,9 @@ impl MediaTimeline {
                 return Err(format!("its time stamps jumped back by {:.1} s", -step));
             }
             if (step - gone).abs() > MAX_JUMP_S {
-                return Err(format!("its time stamps advanced {step:.1} s while {gone:.1} s went by"));
+                return Err(format!(
+                    "its time stamps advanced {step:.1} s while {gone:.1} s went by"
+                ));
             }
         }
         if (media - real).abs() > MAX_JUMP_S + MAX_DRIFT * real {
@@ -119,12 +125,18 @@ impl MediaTimeline {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "media times of centuries are below 2^53 units")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "media times of centuries are below 2^53 units"
+)]
 fn seconds(units: i64, clock_rate: u32) -> f64 {
     units as f64 / f64::from(clock_rate)
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "`as` saturates, and the value is a few seconds")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "`as` saturates, and the value is a few seconds"
+)]
 fn units(seconds: f64, clock_rate: u32) -> i64 {
     (seconds * f64::from(clock_rate)) as i64
 }
@@ -144,10 +156,20 @@ mod tests {
     fn receive_times_follow_the_machine_clock() {
         let start = Instant::now();
         let mut c = ReceiveClock::new(UtcMicros(100 * S), start);
-        assert_eq!(c.stamp(UtcMicros(101 * S), at(start, S)).unwrap(), UtcMicros(101 * S));
+        assert_eq!(
+            c.stamp(UtcMicros(101 * S), at(start, S)).unwrap(),
+            UtcMicros(101 * S)
+        );
         // Half a second ahead is made good by and by, five seconds ahead at once.
-        assert_eq!(c.stamp(UtcMicros(102 * S + S / 2), at(start, 2 * S)).unwrap(), UtcMicros(102 * S + S / 10));
-        assert_eq!(c.stamp(UtcMicros(108 * S), at(start, 3 * S)).unwrap(), UtcMicros(108 * S));
+        assert_eq!(
+            c.stamp(UtcMicros(102 * S + S / 2), at(start, 2 * S))
+                .unwrap(),
+            UtcMicros(102 * S + S / 10)
+        );
+        assert_eq!(
+            c.stamp(UtcMicros(108 * S), at(start, 3 * S)).unwrap(),
+            UtcMicros(108 * S)
+        );
     }
 
     #[test]
@@ -162,7 +184,11 @@ mod tests {
             assert!(stamp > last);
             last = stamp;
         }
-        assert_eq!(last, UtcMicros(100 * S + 120 * S - 10 * S), "after 120 s both agree again");
+        assert_eq!(
+            last,
+            UtcMicros(100 * S + 120 * S - 10 * S),
+            "after 120 s both agree again"
+        );
     }
 
     #[test]
@@ -181,25 +207,42 @@ mod tests {
     fn media_time_begins_at_zero_wherever_rtp_time_begins() {
         let (mut t, start) = line(90_000);
         assert_eq!(t.place(4_000_000_000, 0, start, start).unwrap(), 0);
-        assert_eq!(t.place(4_000_003_600, 3_600, start, at(start, 40_000)).unwrap(), 3_600);
+        assert_eq!(
+            t.place(4_000_003_600, 3_600, start, at(start, 40_000))
+                .unwrap(),
+            3_600
+        );
     }
 
     #[test]
     fn audio_is_placed_by_rtp_info_or_else_by_its_arrival() {
         let (mut said, start) = line(8_000);
-        assert_eq!(said.place(1_000, 1_600, start, at(start, 300_000)).unwrap(), 1_600);
+        assert_eq!(
+            said.place(1_000, 1_600, start, at(start, 300_000)).unwrap(),
+            1_600
+        );
         let (mut wrong, start) = line(8_000);
-        assert_eq!(wrong.place(1_000, 900_000_000, start, at(start, 300_000)).unwrap(), 2_400);
+        assert_eq!(
+            wrong
+                .place(1_000, 900_000_000, start, at(start, 300_000))
+                .unwrap(),
+            2_400
+        );
     }
 
     #[test]
     fn b_frames_may_go_back_a_little_and_resets_may_not() {
         let (mut t, start) = line(90_000);
-        for (n, pts) in [0, 10_800, 3_600, 7_200, 21_600, 14_400, 18_000].into_iter().enumerate() {
+        for (n, pts) in [0, 10_800, 3_600, 7_200, 21_600, 14_400, 18_000]
+            .into_iter()
+            .enumerate()
+        {
             let now = at(start, i64::try_from(n).unwrap() * 40_000);
             assert_eq!(t.place(pts, pts, start, now).unwrap(), pts);
         }
-        let back = t.place(18_000 - 3 * 90_000, 0, start, at(start, 300_000)).unwrap_err();
+        let back = t
+            .place(18_000 - 3 * 90_000, 0, start, at(start, 300_000))
+            .unwrap_err();
         assert!(back.contains("jumped back"), "{back}");
     }
 
@@ -207,9 +250,12 @@ mod tests {
     fn a_jump_ends_the_session_and_a_buffer_sent_at_once_does_not() {
         let (mut t, start) = line(90_000);
         for n in 0..125 {
-            t.place(n * 3_600, n * 3_600, start, at(start, n * 100)).expect("five seconds in 12 ms");
+            t.place(n * 3_600, n * 3_600, start, at(start, n * 100))
+                .expect("five seconds in 12 ms");
         }
-        let jump = t.place(90_000 * 16, 0, start, at(start, 40_000)).unwrap_err();
+        let jump = t
+            .place(90_000 * 16, 0, start, at(start, 40_000))
+            .unwrap_err();
         assert!(jump.contains("advanced 11.0 s"), "{jump}");
     }
 
@@ -217,8 +263,11 @@ mod tests {
     fn a_pause_of_the_camera_is_not_a_jump_but_a_frozen_stamp_is() {
         let (mut t, start) = line(90_000);
         t.place(0, 0, start, start).unwrap();
-        t.place(90_000 * 30, 0, start, at(start, 30 * S)).expect("nothing for 30 s on both clocks");
-        let frozen = t.place(90_000 * 30, 0, start, at(start, 41 * S)).unwrap_err();
+        t.place(90_000 * 30, 0, start, at(start, 30 * S))
+            .expect("nothing for 30 s on both clocks");
+        let frozen = t
+            .place(90_000 * 30, 0, start, at(start, 41 * S))
+            .unwrap_err();
         assert!(frozen.contains("advanced 0.0 s"), "{frozen}");
     }
 
@@ -226,7 +275,8 @@ mod tests {
     fn a_clock_rate_that_is_a_lie_is_found() {
         let (mut t, start) = line(90_000);
         // Announces 90 kHz, runs at 100 kHz: 11 % fast.
-        let found = (0..10_000i64).find_map(|n| t.place(n * 4_000, 0, start, at(start, n * 40_000)).err());
+        let found =
+            (0..10_000i64).find_map(|n| t.place(n * 4_000, 0, start, at(start, n * 40_000)).err());
         assert!(found.unwrap().contains("90000 Hz"));
     }
 

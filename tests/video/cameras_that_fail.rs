@@ -10,13 +10,18 @@ use zhenbei::model::{FaultKind, StreamState};
 use zhenbei::video::{Media, Read};
 
 use crate::fakes::main_of;
-use crate::rig::{PATIENCE, brisk, cursor, fault, fault_of, frames, pictures, streaming, watch_one, watch_with};
+use crate::rig::{
+    PATIENCE, brisk, cursor, fault, fault_of, frames, pictures, streaming, watch_one, watch_with,
+};
 use crate::support::rtsp::{Audio, Codec, FakeCamera, Spec};
 use crate::support::servers::free_port;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_picture_stops_while_sound_and_connection_go_on() {
-    let server = FakeCamera::start(Spec { audio: Some(Audio::Pcmu), ..Spec::default() });
+    let server = FakeCamera::start(Spec {
+        audio: Some(Audio::Pcmu),
+        ..Spec::default()
+    });
     let bench = watch_one(&server.url());
     let mut cursor = cursor(&bench).await;
     streaming(&bench).await;
@@ -24,8 +29,17 @@ async fn the_picture_stops_while_sound_and_connection_go_on() {
     server.freeze_picture();
     let (after, end) = frames(&mut cursor, |_| false).await;
     assert_eq!(end.unwrap().fault, Some(FaultKind::PictureStopped));
-    let last_picture = after.iter().rposition(|f| f.media == Media::Video).map_or(0, |n| n + 1);
-    assert!(after.len() - last_picture > 20, "sound went on: {} of {}", last_picture, after.len());
+    let last_picture = after
+        .iter()
+        .rposition(|f| f.media == Media::Video)
+        .map_or(0, |n| n + 1);
+    // 1024 samples of 8 kHz in a packet: fifteen in the two seconds of the watchdog.
+    assert!(
+        after.len() - last_picture > 8,
+        "sound went on: {} of {}",
+        last_picture,
+        after.len()
+    );
     // The next session has pictures again.
     let (again, _) = frames(&mut cursor, |f| pictures(f).len() >= 5).await;
     assert!(again[0].key);
@@ -41,12 +55,29 @@ async fn a_camera_goes_away_and_comes_back() {
     server.stop();
     let (_, end) = frames(&mut cursor, |_| false).await;
     assert_eq!(end.unwrap().fault, Some(FaultKind::Closed));
-    bench.until("is known to be down", PATIENCE, |b| b.fault("a") == Some(FaultKind::Unreachable)).await;
-    let message = bench.video.status(&main_of("a")).unwrap().reason.unwrap().message;
+    bench
+        .until("is known to be down", PATIENCE, |b| {
+            b.fault("a") == Some(FaultKind::Unreachable)
+        })
+        .await;
+    let message = bench
+        .video
+        .status(&main_of("a"))
+        .unwrap()
+        .reason
+        .unwrap()
+        .message;
     assert!(message.contains("check power and network"), "{message}");
-    assert!(message.contains(&format!("127.0.0.1:{}", server.port())), "{message}");
+    assert!(
+        message.contains(&format!("127.0.0.1:{}", server.port())),
+        "{message}"
+    );
     server.restart();
-    let took = bench.until("plays again", PATIENCE, |b| b.state("a") == Some(StreamState::Streaming)).await;
+    let took = bench
+        .until("plays again", PATIENCE, |b| {
+            b.state("a") == Some(StreamState::Streaming)
+        })
+        .await;
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert_eq!(bench.video.status(&main_of("a")).unwrap().reconnects, 1);
     let back = loop {
@@ -56,15 +87,25 @@ async fn a_camera_goes_away_and_comes_back() {
         }
     };
     assert!(back.key);
-    assert!(back.pts < 90_000, "another session, another media time: {}", back.pts);
+    assert!(
+        back.pts < 90_000,
+        "another session, another media time: {}",
+        back.pts
+    );
     bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_refused_once_and_not_shown() {
     let auth = Some(("admin".to_owned(), "right".to_owned()));
-    let server = FakeCamera::start(Spec { auth, ..Spec::default() });
-    let bench = watch_one(&format!("rtsp://admin:hunter2@127.0.0.1:{}/main", server.port()));
+    let server = FakeCamera::start(Spec {
+        auth,
+        ..Spec::default()
+    });
+    let bench = watch_one(&format!(
+        "rtsp://admin:hunter2@127.0.0.1:{}/main",
+        server.port()
+    ));
     let reason = fault_of(&bench, FaultKind::Unauthorized).await;
     assert!(reason.message.contains("Tried once"), "{}", reason.message);
     assert!(!reason.message.contains("hunter2"));
@@ -78,16 +119,26 @@ async fn a_wrong_password_is_refused_once_and_not_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_missing_is_asked_for() {
     let auth = Some(("admin".to_owned(), "right".to_owned()));
-    let server = FakeCamera::start(Spec { auth, ..Spec::default() });
+    let server = FakeCamera::start(Spec {
+        auth,
+        ..Spec::default()
+    });
     let bench = watch_one(&format!("rtsp://127.0.0.1:{}/main", server.port()));
     let reason = fault_of(&bench, FaultKind::Unauthorized).await;
-    assert!(reason.message.contains("rtsp://user:password@"), "{}", reason.message);
+    assert!(
+        reason.message.contains("rtsp://user:password@"),
+        "{}",
+        reason.message
+    );
     bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_codec_that_is_not_kept_waits_for_a_person() {
-    let server = FakeCamera::start(Spec { codec: Codec::Jpeg, ..Spec::default() });
+    let server = FakeCamera::start(Spec {
+        codec: Codec::Jpeg,
+        ..Spec::default()
+    });
     let bench = watch_one(&server.url());
     let reason = fault_of(&bench, FaultKind::UnsupportedCodec).await;
     assert!(reason.message.contains("video/jpeg"), "{}", reason.message);
@@ -100,8 +151,16 @@ async fn a_wrong_path_is_named_and_tried_again() {
     let server = FakeCamera::start(Spec::default());
     let bench = watch_one(&server.url_of("nowhere"));
     let reason = fault_of(&bench, FaultKind::Protocol).await;
-    assert!(reason.message.contains("404") && reason.message.contains("check the path"), "{}", reason.message);
-    bench.until("waits", PATIENCE, |b| b.state("a") == Some(StreamState::Backoff)).await;
+    assert!(
+        reason.message.contains("404") && reason.message.contains("check the path"),
+        "{}",
+        reason.message
+    );
+    bench
+        .until("waits", PATIENCE, |b| {
+            b.state("a") == Some(StreamState::Backoff)
+        })
+        .await;
     bench.stop().await;
 }
 
@@ -109,7 +168,11 @@ async fn a_wrong_path_is_named_and_tried_again() {
 async fn nobody_listens() {
     let bench = watch_one(&format!("rtsp://127.0.0.1:{}/main", free_port()));
     let reason = fault_of(&bench, FaultKind::Unreachable).await;
-    assert!(reason.message.contains("check power and network"), "{}", reason.message);
+    assert!(
+        reason.message.contains("check power and network"),
+        "{}",
+        reason.message
+    );
     bench.stop().await;
 }
 
@@ -124,7 +187,11 @@ async fn a_host_name_that_does_not_exist() {
 async fn an_address_that_cannot_be_used() {
     let bench = watch_one("https://admin:hunter2@camera/main");
     let reason = fault_of(&bench, FaultKind::Protocol).await;
-    assert!(reason.message.contains("only rtsp://"), "{}", reason.message);
+    assert!(
+        reason.message.contains("only rtsp://"),
+        "{}",
+        reason.message
+    );
     assert!(!reason.message.contains("hunter2"));
     bench.stop().await;
 }
@@ -153,11 +220,21 @@ async fn server_that_says(answer: &'static [u8], then_close: bool) -> (SocketAdd
 
 async fn fault_of_server(answer: &'static [u8], then_close: bool) -> (FaultKind, String) {
     let (addr, _server) = server_that_says(answer, then_close).await;
-    let config = zhenbei::config::VideoConfig { answer_timeout_ms: 500, ..brisk() };
-    let bench = watch_with(config, vec![crate::fakes::camera("a", &format!("rtsp://{addr}/main"))]);
+    let config = zhenbei::config::VideoConfig {
+        answer_timeout_ms: 500,
+        ..brisk()
+    };
+    let bench = watch_with(
+        config,
+        vec![crate::fakes::camera("a", &format!("rtsp://{addr}/main"))],
+    );
     let reason = fault(&bench).await;
     assert!(bench.stop().await < Duration::from_secs(3));
-    assert!(reason.message.contains(&addr.to_string()), "names the host: {}", reason.message);
+    assert!(
+        reason.message.contains(&addr.to_string()),
+        "names the host: {}",
+        reason.message
+    );
     (reason.kind, reason.message)
 }
 
@@ -171,7 +248,13 @@ async fn a_web_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage() {
-    let (kind, message) = fault_of_server(&[0xde, 0xad, 0xbe, 0xef, 0, 1, 2, 3, b'\r', b'\n', b'\r', b'\n'], false).await;
+    let (kind, message) = fault_of_server(
+        &[
+            0xde, 0xad, 0xbe, 0xef, 0, 1, 2, 3, b'\r', b'\n', b'\r', b'\n',
+        ],
+        false,
+    )
+    .await;
     assert_eq!(kind, FaultKind::Protocol, "{message}");
     assert!(message.contains("check host and port"), "{message}");
 }

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zhenbei::config::VideoConfig;
 use zhenbei::model::{
-    AreaCode, Camera, CameraId, Clock, FaultKind, GeoPoint, Secret, StreamKey, StreamState, Transport, UtcMicros,
-    VideoCodec,
+    AreaCode, Camera, CameraId, Clock, FaultKind, GeoPoint, Secret, StreamKey, StreamState,
+    Transport, UtcMicros, VideoCodec,
 };
-use zhenbei::video::{Fault, Frame, Media, SessionRunner, SessionSink, SessionSpec, StreamParams, Video};
+use zhenbei::video::{
+    Fault, Frame, Media, SessionRunner, SessionSink, SessionSpec, StreamParams, Video,
+};
 
 /// Follows tokio's clock, paused or not.
 pub struct TestClock(Instant);
@@ -54,7 +56,12 @@ pub struct Site {
 
 impl Site {
     pub fn attempts_of(&self, camera: &str) -> usize {
-        self.attempts.lock().unwrap().iter().filter(|(k, ..)| k.camera.as_str() == camera).count()
+        self.attempts
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(k, ..)| k.camera.as_str() == camera)
+            .count()
     }
 
     /// Sessions open now.
@@ -64,12 +71,24 @@ impl Site {
 
     /// The most sessions that any one stream ever had at the same time.
     pub fn most_of_one_stream(&self) -> usize {
-        self.most.lock().unwrap().values().copied().max().unwrap_or(0)
+        self.most
+            .lock()
+            .unwrap()
+            .values()
+            .copied()
+            .max()
+            .unwrap_or(0)
     }
 
     /// The most sessions that were ever being opened at the same time with one host.
     pub fn most_opening_of_one_host(&self) -> usize {
-        self.opening.lock().unwrap().values().map(|(_, most)| *most).max().unwrap_or(0)
+        self.opening
+            .lock()
+            .unwrap()
+            .values()
+            .map(|(_, most)| *most)
+            .max()
+            .unwrap_or(0)
     }
 
     fn enter(self: &Arc<Self>, key: &StreamKey) -> Presence {
@@ -138,11 +157,19 @@ pub fn frame(media: Media, n: i64, key: bool, lost: u32) -> Frame {
 
 #[async_trait]
 impl SessionRunner for Fakes {
-    async fn run(&self, spec: &SessionSpec, sink: &mut SessionSink, stop: CancellationToken) -> Fault {
+    async fn run(
+        &self,
+        spec: &SessionSpec,
+        sink: &mut SessionSink,
+        stop: CancellationToken,
+    ) -> Fault {
         let site = &self.0;
         let url = url::Url::parse(spec.url.reveal()).unwrap();
         let path = url.path().trim_start_matches('/').to_owned();
-        site.attempts.lock().unwrap().push((spec.key.clone(), path.clone(), Instant::now()));
+        site.attempts
+            .lock()
+            .unwrap()
+            .push((spec.key.clone(), path.clone(), Instant::now()));
         let _presence = site.enter(&spec.key);
         let fault = tokio::select! {
             biased;
@@ -215,7 +242,10 @@ pub struct Bench {
 }
 
 pub fn quick() -> VideoConfig {
-    VideoConfig { ring_bytes: 64 << 10, ..VideoConfig::default() }
+    VideoConfig {
+        ring_bytes: 64 << 10,
+        ..VideoConfig::default()
+    }
 }
 
 impl Bench {
@@ -225,12 +255,20 @@ impl Bench {
         let (video, run) = Video::start(config, TestClock::new(), runner, watch, stop.clone());
         #[allow(clippy::disallowed_methods, reason = "awaited by `Bench::stop`")]
         let running = tokio::spawn(run);
-        Self { video, wanted, stop, running }
+        Self {
+            video,
+            wanted,
+            stop,
+            running,
+        }
     }
 
     pub fn fakes(cameras: Vec<Camera>) -> (Self, Arc<Site>) {
         let site = Arc::new(Site::default());
-        (Self::new(Arc::new(Fakes(Arc::clone(&site))), quick(), cameras), site)
+        (
+            Self::new(Arc::new(Fakes(Arc::clone(&site))), quick(), cameras),
+            site,
+        )
     }
 
     pub fn want(&self, cameras: Vec<Camera>) {
@@ -238,7 +276,11 @@ impl Bench {
     }
 
     pub fn count(&self, state: StreamState) -> usize {
-        self.video.statuses().iter().filter(|(_, s)| s.state == state).count()
+        self.video
+            .statuses()
+            .iter()
+            .filter(|(_, s)| s.state == state)
+            .count()
     }
 
     pub fn state(&self, id: &str) -> Option<StreamState> {
@@ -246,14 +288,26 @@ impl Bench {
     }
 
     pub fn fault(&self, id: &str) -> Option<FaultKind> {
-        self.video.status(&main_of(id)).and_then(|s| s.reason).map(|r| r.kind)
+        self.video
+            .status(&main_of(id))
+            .and_then(|s| s.reason)
+            .map(|r| r.kind)
     }
 
     /// Waits on tokio's clock, which jumps when it is paused.
-    pub async fn until(&self, what: &str, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> Duration {
+    pub async fn until(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Duration {
         let start = Instant::now();
         while !done(self) {
-            assert!(start.elapsed() < limit, "not within {limit:?}: {what}; {:#?}", self.video.statuses().first());
+            assert!(
+                start.elapsed() < limit,
+                "not within {limit:?}: {what}; {:#?}",
+                self.video.statuses().first()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         start.elapsed()

@@ -39,17 +39,31 @@ pub fn watch_one(url: &str) -> Bench {
 
 /// Waits for the ring of camera `a`.
 pub async fn cursor(bench: &Bench) -> Cursor {
-    bench.until("the stream is known", PATIENCE, |b| b.video.ring(&main_of("a")).is_some()).await;
-    bench.video.ring(&main_of("a")).unwrap().cursor(Start::Oldest)
+    bench
+        .until("the stream is known", PATIENCE, |b| {
+            b.video.ring(&main_of("a")).is_some()
+        })
+        .await;
+    bench
+        .video
+        .ring(&main_of("a"))
+        .unwrap()
+        .cursor(Start::Oldest)
 }
 
 pub async fn streaming(bench: &Bench) {
-    bench.until("plays", PATIENCE, |b| b.state("a") == Some(StreamState::Streaming)).await;
+    bench
+        .until("plays", PATIENCE, |b| {
+            b.state("a") == Some(StreamState::Streaming)
+        })
+        .await;
 }
 
 /// The next reason why camera `a` is not playing.
 pub async fn fault(bench: &Bench) -> FaultReason {
-    bench.until("fails", PATIENCE, |b| b.fault("a").is_some()).await;
+    bench
+        .until("fails", PATIENCE, |b| b.fault("a").is_some())
+        .await;
     bench.video.status(&main_of("a")).unwrap().reason.unwrap()
 }
 
@@ -60,12 +74,20 @@ pub async fn fault_of(bench: &Bench, kind: FaultKind) -> FaultReason {
 }
 
 /// Frames until `enough`, or until the session ends.
-pub async fn frames(cursor: &mut Cursor, mut enough: impl FnMut(&[Arc<Frame>]) -> bool) -> (Vec<Arc<Frame>>, Option<SessionEnd>) {
+pub async fn frames(
+    cursor: &mut Cursor,
+    mut enough: impl FnMut(&[Arc<Frame>]) -> bool,
+) -> (Vec<Arc<Frame>>, Option<SessionEnd>) {
     let mut got = Vec::new();
     let start = Instant::now();
     while !enough(&got) {
-        let left = PATIENCE.checked_sub(start.elapsed()).unwrap_or_else(|| panic!("only {} frames", got.len()));
-        match timeout(left, cursor.next()).await.unwrap_or_else(|_| panic!("only {} frames", got.len())) {
+        let left = PATIENCE
+            .checked_sub(start.elapsed())
+            .unwrap_or_else(|| panic!("only {} frames", got.len()));
+        match timeout(left, cursor.next())
+            .await
+            .unwrap_or_else(|_| panic!("only {} frames", got.len()))
+        {
             Some(Read::Frame(f)) => got.push(f),
             Some(Read::End(end)) => return (got, Some(end)),
             Some(Read::Skipped { frames }) => panic!("the test is too slow by {frames} frames"),
@@ -76,9 +98,17 @@ pub async fn frames(cursor: &mut Cursor, mut enough: impl FnMut(&[Arc<Frame>]) -
 }
 
 pub fn pictures(frames: &[Arc<Frame>]) -> Vec<&Frame> {
-    frames.iter().map(Arc::as_ref).filter(|f| f.media == Media::Video).collect()
+    frames
+        .iter()
+        .map(Arc::as_ref)
+        .filter(|f| f.media == Media::Video)
+        .collect()
 }
 
 pub fn sounds(frames: &[Arc<Frame>]) -> Vec<&Frame> {
-    frames.iter().map(Arc::as_ref).filter(|f| f.media == Media::Audio).collect()
+    frames
+        .iter()
+        .map(Arc::as_ref)
+        .filter(|f| f.media == Media::Audio)
+        .collect()
 }
