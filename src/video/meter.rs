@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 const BUCKET: Duration = Duration::from_millis(500);
-const BUCKETS: u64 = 10;
+const BUCKETS: usize = 10;
 
 #[derive(Clone, Copy, Default)]
 struct Bucket {
@@ -17,20 +17,20 @@ struct Bucket {
 #[derive(Clone)]
 pub(super) struct Meter {
     start: Instant,
-    buckets: [Bucket; BUCKETS as usize],
+    buckets: [Bucket; BUCKETS],
 }
 
 impl Meter {
     pub(super) fn new(start: Instant) -> Self {
         Self {
             start,
-            buckets: [Bucket::default(); BUCKETS as usize],
+            buckets: [Bucket::default(); BUCKETS],
         }
     }
 
     pub(super) fn count(&mut self, now: Instant, frames: u32, bytes: usize) {
         let number = self.number(now);
-        let at = usize::try_from(number % BUCKETS).unwrap_or(0);
+        let at = usize::try_from(number % BUCKETS as u64).unwrap_or(0);
         if let Some(bucket) = self.buckets.get_mut(at) {
             if bucket.number != number {
                 *bucket = Bucket {
@@ -46,7 +46,7 @@ impl Meter {
     /// Frames per second and kilobits per second over the window; `None` in the first second, when it is not known yet.
     pub(super) fn rates(&self, now: Instant) -> Option<(f64, f64)> {
         let number = self.number(now);
-        let oldest = (number + 1).saturating_sub(BUCKETS);
+        let oldest = (number + 1).saturating_sub(BUCKETS as u64);
         let since = self.start + BUCKET * u32::try_from(oldest).unwrap_or(u32::MAX);
         let seconds = now.saturating_duration_since(since).as_secs_f64();
         if seconds < 1.0 {

@@ -66,7 +66,7 @@ pub(super) fn video_params(stream: &Stream, audio: Option<AudioParams>) -> Optio
     let codec = match p.codec_params() {
         VideoParametersCodec::H264 { .. } => VideoCodec::H264,
         VideoParametersCodec::H265 { .. } => VideoCodec::H265,
-        _ => return None,
+        VideoParametersCodec::Jpeg | _ => return None,
     };
     let (width, height) = p.pixel_dimensions();
     Some(StreamParams {
@@ -78,6 +78,24 @@ pub(super) fn video_params(stream: &Stream, audio: Option<AudioParams>) -> Optio
         pixel_aspect: p.pixel_aspect_ratio().filter(|(w, h)| w != h),
         audio,
     })
+}
+
+/// Whether an H.265 access unit in length-prefixed form is an IRAP picture: its first slice's type is in `BLA_W_LP` to
+/// `RSV_IRAP_VCL23` (ITU-T H.265 §7.4.2.2). retina 0.4 counts only IDR, and a camera with open GOPs sends one of those at
+/// the start and CRA pictures ever after.
+pub(super) fn is_irap(mut data: &[u8]) -> bool {
+    while let Some((len, rest)) = data.split_first_chunk::<4>() {
+        let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
+        let Some((nal, rest)) = rest.split_at_checked(len) else {
+            return false;
+        };
+        match nal.first().map(|header| header >> 1 & 0x3f) {
+            // Types below 32 are slices; the first one speaks for the picture.
+            Some(slice @ 0..=31) => return (16..=23).contains(&slice),
+            Some(_) | None => data = rest,
+        }
+    }
+    false
 }
 
 /// `None` for what is not sound, or cannot lie in our files.
@@ -118,4 +136,37 @@ fn g711_sample_entry(code: [u8; 4], p: &AudioParameters) -> Option<Bytes> {
     entry.extend_from_slice(&[0; 4]);
     entry.extend_from_slice(&(u32::from(rate) << 16).to_be_bytes());
     Some(Bytes::from(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(types: &[u8]) -> Vec<u8> {
+        types
+            .iter()
+            .flat_map(|t| [0, 0, 0, 3, t << 1, 1, 0xaa])
+            .collect()
+    }
+
+    #[test]
+    fn the_first_slice_says_whether_decoding_can_begin() {
+        // SEI (39) and AUD (35) come before the slices.
+        for (types, irap) in [
+            (&[19u8][..], true),
+            (&[20], true),
+            (&[21], true),
+            (&[39, 21], true),
+            (&[35, 39, 16], true),
+            (&[1], false),
+            (&[39, 1], false),
+            (&[9], false),
+            (&[39], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_irap(&unit(types)), irap, "{types:?}");
+        }
+        assert!(!is_irap(&[0, 0, 0, 9, 21 << 1]), "a length beyond the end");
+        assert!(!is_irap(&[0, 0]));
+    }
 }

@@ -286,6 +286,7 @@ impl Session<'_> {
 struct Reader<'a> {
     session: &'a Session<'a>,
     chosen: Chosen,
+    h265: bool,
     audio: Option<AudioParams>,
     params: Option<Arc<StreamParams>>,
     /// Parameter sets came; taken over at the next key frame.
@@ -311,6 +312,10 @@ impl<'a> Reader<'a> {
         Self {
             session,
             chosen,
+            h265: demuxed
+                .streams()
+                .get(chosen.video)
+                .is_some_and(|s| s.encoding_name() == "h265"),
             params: None,
             new_params: true,
             started,
@@ -346,7 +351,7 @@ impl<'a> Reader<'a> {
         sink: &mut SessionSink,
     ) -> Result<(), Fault> {
         self.new_params |= frame.has_new_parameters();
-        let key = frame.is_random_access_point();
+        let key = frame.is_random_access_point() || (self.h265 && params::is_irap(frame.data()));
         if key && self.new_params {
             self.take_params(demuxed);
         }

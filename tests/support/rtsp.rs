@@ -95,7 +95,7 @@ impl Spec {
             }
             Codec::H264BFrames => {
                 format!(
-                    "{x264} bframes=2 b-adapt=false rc-lookahead=3 ! h264parse ! rtph264pay config-interval=-1"
+                    "{x264} bframes=2 b-adapt=false rc-lookahead=3 ! video/x-h264,profile=main ! h264parse ! rtph264pay config-interval=-1"
                 )
             }
             Codec::H265 => format!(

@@ -21,7 +21,9 @@ async fn five_hundred_cameras_come_and_go() {
             &format!("cam-{n:03}"),
             &format!("rtsp://10.0.0.{}/ok", n / 2),
         );
-        c.sub = (n % 2 == 0).then(|| Secret::new(format!("rtsp://10.0.0.{}/ok", n / 2)));
+        c.sub = n
+            .is_multiple_of(2)
+            .then(|| Secret::new(format!("rtsp://10.0.0.{}/ok", n / 2)));
         c
     };
     let (bench, site) = Bench::fakes((0..500).map(site_of).collect());
