@@ -1,1 +1,1 @@
-//! (being built)
+//! The daemon as a whole: parts started in order, stopped in reverse.

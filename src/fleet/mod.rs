@@ -1,1 +1,4 @@
-//! (being built)
+//! Where vehicles are and were.
+
+pub mod decode;
+pub mod topic;

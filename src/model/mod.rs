@@ -21,8 +21,8 @@ pub use case::{
 pub use error::{Error, ErrorKind, Result};
 pub use fix::{Fix, FixFlag, FixFlags, Ignition, Vehicle, VehicleClass, VehicleState};
 pub use ids::{
-    AreaCode, CameraId, CaseId, ExhibitId, LayoutId, SegmentId, SessionId, StreamKey, UserId,
-    VehicleId,
+    AreaCode, CameraId, CaseId, ExhibitId, LayoutId, SegmentId, SessionId, StreamKey, TokenId,
+    UserId, VehicleId,
 };
 pub use place::{BoundingBox, GeoPoint, distance_m};
 pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, tile};

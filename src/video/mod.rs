@@ -1,6 +1,7 @@
 //! Cameras: one task each, one ring a stream. Everyone who wants pictures (recorder, wall, stills) is a cursor on the ring.
 
 mod frame;
+mod lifecycle;
 mod ring;
 
 pub use frame::{Frame, Media};
