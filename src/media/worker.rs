@@ -30,8 +30,8 @@ impl Role {
         }
     }
 
-    /// Bytes of private writable memory (`RLIMIT_DATA`). This is the limit that bites: an 8K still needs about 350 MB, a
-    /// transcode of 4K about 500 MB.
+    /// Bytes of private writable memory (`RLIMIT_DATA`) beyond what the process has at its start, which depends on the
+    /// allocator. This is the limit that bites: an 8K still needs about 350 MB, a transcode of 4K about 500 MB.
     const fn memory(self) -> u64 {
         match self {
             Self::Still => 1 << 30,
@@ -85,11 +85,21 @@ fn confine(role: Role) -> io::Result<()> {
         maximum: Some(bytes),
     };
     rustix::process::setrlimit(Resource::Core, at_most(0))?;
-    rustix::process::setrlimit(Resource::Data, at_most(role.memory()))?;
+    rustix::process::setrlimit(Resource::Data, at_most(private_memory()? + role.memory()))?;
     rustix::process::setrlimit(Resource::As, at_most(ADDRESS_SPACE))?;
     // Recording goes before looking.
     rustix::process::nice(5)?;
     Ok(())
+}
+
+/// Bytes that the kernel counts for `RLIMIT_DATA` now: `VmData` of proc(5).
+fn private_memory() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmData:"));
+    line.and_then(|l| l.split_whitespace().next())
+        .and_then(|kb| kb.parse::<u64>().ok())
+        .map(|kb| kb << 10)
+        .ok_or_else(|| io::Error::other("/proc/self/status has no VmData"))
 }
 
 /// Messages from the daemon, blocking.

@@ -6,26 +6,26 @@ use std::process::Command;
 use bytes::Bytes;
 use zhenbei::model::{StreamParams, VideoCodec};
 
-pub struct Clip {
-    pub params: StreamParams,
-    pub samples: Vec<Sample>,
+pub(crate) struct Clip {
+    pub(crate) params: StreamParams,
+    pub(crate) samples: Vec<Sample>,
 }
 
 #[derive(Clone)]
-pub struct Sample {
-    pub data: Bytes,
-    pub key: bool,
+pub(crate) struct Sample {
+    pub(crate) data: Bytes,
+    pub(crate) key: bool,
     /// 1/90 000 s, in the order of showing.
-    pub pts: i64,
+    pub(crate) pts: i64,
 }
 
 impl Clip {
-    pub fn first_key(&self) -> Bytes {
+    pub(crate) fn first_key(&self) -> Bytes {
         self.samples.iter().find(|s| s.key).unwrap().data.clone()
     }
 }
 
-pub fn run(program: &str, args: &[&str]) -> Vec<u8> {
+pub(crate) fn run(program: &str, args: &[&str]) -> Vec<u8> {
     let out = Command::new(program)
         .args(args)
         .output()
@@ -41,7 +41,7 @@ pub fn run(program: &str, args: &[&str]) -> Vec<u8> {
 }
 
 /// `source` is a lavfi graph; `encode` are the options of the encoder.
-pub fn make(codec: VideoCodec, source: &str, seconds: &str, encode: &[&str]) -> Clip {
+pub(crate) fn make(codec: VideoCodec, source: &str, seconds: &str, encode: &[&str]) -> Clip {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("clip.mp4");
     let mut args = vec!["-v", "error", "-f", "lavfi", "-i", source, "-t", seconds];
@@ -97,7 +97,7 @@ fn read(file: &Path, codec: VideoCodec) -> Clip {
 }
 
 /// One colour everywhere, `rrggbb`, told as BT.709 in the limited range of television.
-pub fn plain(codec: VideoCodec, colour: &str, size: &str) -> Clip {
+pub(crate) fn plain(codec: VideoCodec, colour: &str, size: &str) -> Clip {
     let source = format!(
         "color=0x{colour}:size={size}:rate=25,format=gbrp,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
     );
@@ -106,7 +106,7 @@ pub fn plain(codec: VideoCodec, colour: &str, size: &str) -> Clip {
 }
 
 /// Size, pixel format and mean red, green, blue of a JPEG, as ffmpeg sees it.
-pub fn look_at(jpeg: &[u8]) -> (u32, u32, String, [f64; 3]) {
+pub(crate) fn look_at(jpeg: &[u8]) -> (u32, u32, String, [f64; 3]) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("still.jpg");
     std::fs::write(&file, jpeg).unwrap();
