@@ -15,7 +15,7 @@ use crate::model::UtcMicros;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Search {
+pub(super) struct Search {
     /// Only what this person did.
     actor: Option<String>,
     action: Option<String>,
@@ -28,7 +28,7 @@ pub struct Search {
 /// One act. `open` means that it began and its end is not on record.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
-pub struct EntryView {
+pub(super) struct EntryView {
     seq: i64,
     #[schema(value_type = String, format = DateTime)]
     time: UtcMicros,
@@ -48,7 +48,7 @@ pub struct EntryView {
 /// The audit log, newest first.
 #[utoipa::path(get, path = "/audit", tag = "audit", params(Search),
     responses((status = 200, body = [EntryView]), (status = 403, body = Problem)))]
-pub async fn list(
+pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     Query(search): Query<Search>,

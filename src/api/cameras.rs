@@ -23,7 +23,7 @@ const TAG: &str = "cameras";
 /// A camera as it is written.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CameraInput {
+pub(super) struct CameraInput {
     /// The operator's own code; a 20-digit GB/T 28181 code fits.
     #[schema(value_type = String)]
     pub id: CameraId,
@@ -69,7 +69,7 @@ impl CameraInput {
     }
 }
 
-pub fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
+pub(super) fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
     let text = text.unwrap_or("main");
     StreamRole::parse(text).ok_or_else(|| {
         Error::invalid(
@@ -82,7 +82,7 @@ pub fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
 
 /// All cameras with their states.
 #[utoipa::path(get, path = "/cameras", tag = TAG, responses((status = 200, body = [CameraView])))]
-pub async fn list(
+pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
 ) -> ApiResult<Json<Vec<CameraView>>> {
@@ -100,7 +100,7 @@ pub async fn list(
 /// One camera.
 #[utoipa::path(get, path = "/cameras/{id}", tag = TAG,
     responses((status = 200, body = CameraView), (status = 404, body = Problem)))]
-pub async fn get(
+pub(super) async fn get(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -117,7 +117,7 @@ pub async fn get(
 /// Tries a faulted or waiting camera again at once, e.g. after its password was mended at the camera.
 #[utoipa::path(post, path = "/cameras/{id}/retry", tag = TAG,
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn retry(
+pub(super) async fn retry(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -139,7 +139,7 @@ pub async fn retry(
 /// Adds a camera.
 #[utoipa::path(post, path = "/cameras", tag = TAG, request_body = CameraInput,
     responses((status = 201, body = CameraView), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub async fn create(
+pub(super) async fn create(
     State(api): State<Api>,
     Caller(actor): Caller,
     Json(input): Json<CameraInput>,
@@ -153,7 +153,7 @@ pub async fn create(
 /// Changes a camera, or adds it under this id. A password given as `***` keeps the one that is stored.
 #[utoipa::path(put, path = "/cameras/{id}", tag = TAG, request_body = CameraInput,
     responses((status = 200, body = CameraView), (status = 422, body = Problem)))]
-pub async fn put(
+pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -175,7 +175,7 @@ pub async fn put(
 /// Removes a camera from the register; its recordings stay until retention takes them.
 #[utoipa::path(delete, path = "/cameras/{id}", tag = TAG,
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn delete(
+pub(super) async fn delete(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -216,7 +216,7 @@ pub(super) fn key(id: &str, stream: Option<&str>) -> ApiResult<StreamKey> {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SpanView {
+pub(super) struct SpanView {
     #[schema(value_type = String, format = DateTime)]
     pub from: UtcMicros,
     #[schema(value_type = String, format = DateTime)]
@@ -224,7 +224,7 @@ pub struct SpanView {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct GapView {
+pub(super) struct GapView {
     #[schema(value_type = String, format = DateTime)]
     pub from: UtcMicros,
     #[schema(value_type = String, format = DateTime)]
@@ -235,7 +235,7 @@ pub struct GapView {
 /// Spans and gaps tile the range that was asked for.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Coverage)]
-pub struct CoverageView {
+pub(super) struct CoverageView {
     pub stream: &'static str,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub durable_until: Option<UtcMicros>,
@@ -246,7 +246,7 @@ pub struct CoverageView {
 /// What is recorded and what is missing, with the cause.
 #[utoipa::path(get, path = "/cameras/{id}/coverage", tag = TAG, params(RangeQuery),
     responses((status = 200, body = CoverageView), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn coverage(
+pub(super) async fn coverage(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -281,7 +281,7 @@ pub async fn coverage(
 #[utoipa::path(get, path = "/cameras/{id}/clip.mp4", tag = TAG, params(RangeQuery),
     responses((status = 200, content_type = "video/mp4"), (status = 206, content_type = "video/mp4"),
         (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn clip(
+pub(super) async fn clip(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -312,7 +312,7 @@ pub async fn clip(
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct StillQuery {
+pub(super) struct StillQuery {
     /// The newest picture at or before; now when absent.
     #[param(value_type = Option<String>)]
     at: Option<String>,
@@ -325,7 +325,7 @@ pub struct StillQuery {
 /// One picture as JPEG.
 #[utoipa::path(get, path = "/cameras/{id}/still.jpg", tag = TAG, params(StillQuery),
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = Problem)))]
-pub async fn still(
+pub(super) async fn still(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,

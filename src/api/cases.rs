@@ -29,7 +29,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CaseEvent)]
-pub struct EventView {
+pub(super) struct EventView {
     #[schema(value_type = String, format = DateTime)]
     time: UtcMicros,
     actor: String,
@@ -39,7 +39,7 @@ pub struct EventView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Case)]
-pub struct CaseView {
+pub(super) struct CaseView {
     id: String,
     no: String,
     title: String,
@@ -117,7 +117,7 @@ impl CaseView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ExhibitFile)]
-pub struct FileView {
+pub(super) struct FileView {
     name: String,
     bytes: u64,
     /// Lower-case hex.
@@ -142,7 +142,7 @@ impl From<ExhibitFile> for FileView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Exhibit)]
-pub struct ExhibitView {
+pub(super) struct ExhibitView {
     id: String,
     case: String,
     /// `clip`, `track`
@@ -200,7 +200,7 @@ impl From<Exhibit> for ExhibitView {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Search {
+pub(super) struct Search {
     state: Option<String>,
     /// Found in number, title, description or address.
     q: Option<String>,
@@ -213,7 +213,7 @@ pub struct Search {
 /// Cases, newest first.
 #[utoipa::path(get, path = "/cases", tag = TAG, params(Search),
     responses((status = 200, body = [CaseView]), (status = 403, body = Problem)))]
-pub async fn list(
+pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     Query(search): Query<Search>,
@@ -246,7 +246,7 @@ pub async fn list(
 /// A case as it is reported.
 #[derive(Debug, ToSchema)]
 #[allow(dead_code, reason = "describes the body; `NewCase` reads it")]
-pub struct CaseInput {
+pub(super) struct CaseInput {
     title: String,
     description: Option<String>,
     category: Option<String>,
@@ -265,7 +265,7 @@ pub struct CaseInput {
 /// Opens a case (上报).
 #[utoipa::path(post, path = "/cases", tag = TAG, request_body = CaseInput,
     responses((status = 201, body = CaseView), (status = 403, body = Problem), (status = 422, body = Problem)))]
-pub async fn open(
+pub(super) async fn open(
     State(api): State<Api>,
     Caller(actor): Caller,
     Json(new): Json<NewCase>,
@@ -279,7 +279,7 @@ pub async fn open(
 /// One case with all that happened and all its exhibits.
 #[utoipa::path(get, path = "/cases/{id}", tag = TAG,
     responses((status = 200, body = CaseView), (status = 404, body = Problem)))]
-pub async fn get(
+pub(super) async fn get(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -291,7 +291,7 @@ pub async fn get(
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ActionInput {
+pub(super) struct ActionInput {
     /// `file` (立案), `reject` (不予立案), `close` (结案), `comment`
     #[schema(value_type = String)]
     action: CaseAction,
@@ -304,7 +304,7 @@ pub struct ActionInput {
 /// A step on a case. Who opened or filed a case cannot close it.
 #[utoipa::path(post, path = "/cases/{id}/actions", tag = TAG, request_body = ActionInput,
     responses((status = 200, body = CaseView), (status = 403, body = Problem), (status = 409, body = Problem)))]
-pub async fn act(
+pub(super) async fn act(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -325,7 +325,7 @@ pub async fn act(
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ExhibitInput {
+pub(super) struct ExhibitInput {
     /// Footage of this camera…
     #[schema(value_type = Option<String>)]
     camera: Option<CameraId>,
@@ -367,7 +367,7 @@ impl ExhibitInput {
 /// The exhibits of a case.
 #[utoipa::path(get, path = "/cases/{id}/exhibits", tag = TAG,
     responses((status = 200, body = [ExhibitView]), (status = 404, body = Problem)))]
-pub async fn exhibits(
+pub(super) async fn exhibits(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -380,7 +380,7 @@ pub async fn exhibits(
 #[utoipa::path(post, path = "/cases/{id}/exhibits", tag = TAG, request_body = ExhibitInput,
     responses((status = 201, body = ExhibitView), (status = 202, body = ExhibitView, description = "still being copied"),
         (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn attach(
+pub(super) async fn attach(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -400,7 +400,7 @@ pub async fn attach(
 /// One exhibit.
 #[utoipa::path(get, path = "/cases/{id}/exhibits/{xid}", tag = TAG,
     responses((status = 200, body = ExhibitView), (status = 404, body = Problem)))]
-pub async fn exhibit(
+pub(super) async fn exhibit(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path((id, xid)): Path<(String, String)>,
@@ -414,7 +414,7 @@ pub async fn exhibit(
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Download {
+pub(super) struct Download {
     /// `1` offers the file for saving.
     download: Option<String>,
 }
@@ -422,7 +422,7 @@ pub struct Download {
 /// A file of an exhibit.
 #[utoipa::path(get, path = "/cases/{id}/exhibits/{xid}/{file}", tag = TAG, params(Download),
     responses((status = 200, content_type = "application/octet-stream"), (status = 206), (status = 404, body = Problem)))]
-pub async fn file(
+pub(super) async fn file(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path((id, xid, name)): Path<(String, String, String)>,
@@ -457,7 +457,7 @@ pub async fn file(
 /// All files of all exhibits of a case, `case.json` and `SHA256SUMS` as one ZIP.
 #[utoipa::path(get, path = "/cases/{id}/bundle.zip", tag = TAG,
     responses((status = 200, content_type = "application/zip"), (status = 404, body = Problem)))]
-pub async fn bundle(
+pub(super) async fn bundle(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,

@@ -13,10 +13,10 @@ use super::state::Api;
 use crate::access::{Actor, Credential};
 use crate::model::{Error, ErrorKind, TimeRange, UtcMicros};
 
-pub const SESSION_COOKIE: &str = "zhenbei_session";
+pub(super) const SESSION_COOKIE: &str = "zhenbei_session";
 
 /// The signed-in caller of a request.
-pub struct Caller(pub Actor);
+pub(super) struct Caller(pub Actor);
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
@@ -49,7 +49,7 @@ impl FromRequestParts<Api> for Caller {
     }
 }
 
-pub fn client_address(parts: &Parts) -> Option<IpAddr> {
+pub(super) fn client_address(parts: &Parts) -> Option<IpAddr> {
     parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
@@ -90,7 +90,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 /// `from` and `to`, RFC 3339 or milliseconds since 1970.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct RangeQuery {
+pub(super) struct RangeQuery {
     #[param(value_type = String, example = "2026-01-01T08:00:00Z")]
     from: Option<String>,
     #[param(value_type = String, example = "2026-01-01T08:05:00Z")]
@@ -101,7 +101,7 @@ pub struct RangeQuery {
 }
 
 impl RangeQuery {
-    pub fn range(&self) -> ApiResult<TimeRange> {
+    pub(super) fn range(&self) -> ApiResult<TimeRange> {
         let part = |name: &str, value: &Option<String>| match value {
             Some(text) => UtcMicros::parse(text)
                 .map_err(|e| Error::invalid("bad_range", format!("`{name}`: {}", e.detail()))),

@@ -12,7 +12,7 @@ use futures_util::Stream;
 use super::range::{Wanted, wanted};
 
 /// A file to be sent, whole or in part.
-pub struct Sendable {
+pub(super) struct Sendable {
     pub len: u64,
     /// Strong, with quotes.
     pub etag: String,
@@ -23,7 +23,7 @@ pub struct Sendable {
 }
 
 /// The head of an answer whose body is still to come.
-pub struct Head {
+pub(super) struct Head {
     status: StatusCode,
     headers: HeaderMap,
     /// The bytes to send.
@@ -31,7 +31,7 @@ pub struct Head {
 }
 
 impl Head {
-    pub fn with<S>(self, body: S) -> Response
+    pub(super) fn with<S>(self, body: S) -> Response
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
@@ -41,7 +41,7 @@ impl Head {
 
 impl Sendable {
     /// What the request's conditions lead to: the head of an answer with bytes, or a whole answer that needs none (as `Err`).
-    pub fn answer(self, request: &HeaderMap) -> Result<Head, Box<Response>> {
+    pub(super) fn answer(self, request: &HeaderMap) -> Result<Head, Box<Response>> {
         let text = |name| {
             request
                 .get(name)

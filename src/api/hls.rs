@@ -17,7 +17,7 @@ const TAG: &str = "cameras";
 #[utoipa::path(get, path = "/cameras/{id}/hls/index.m3u8", tag = TAG, params(RangeQuery),
     responses((status = 200, content_type = "application/vnd.apple.mpegurl"), (status = 404, body = Problem),
         (status = 422, body = Problem)))]
-pub async fn playlist(
+pub(super) async fn playlist(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -36,7 +36,7 @@ pub async fn playlist(
 #[utoipa::path(get, path = "/cameras/{id}/hls/segment/{file}", tag = TAG,
     responses((status = 200, content_type = "video/mp4"), (status = 206, content_type = "video/mp4"),
         (status = 404, body = Problem)))]
-pub async fn segment(
+pub(super) async fn segment(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path((id, file)): Path<(String, String)>,

@@ -17,7 +17,7 @@ const TAG: &str = "layouts";
 /// An arrangement of cameras on a wall.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Layout)]
-pub struct LayoutView {
+pub(super) struct LayoutView {
     id: String,
     name: String,
     /// 1, 4, 9 or 16
@@ -45,7 +45,7 @@ impl From<Layout> for LayoutView {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LayoutInput {
+pub(super) struct LayoutInput {
     name: String,
     tiles: u8,
     #[schema(value_type = Vec<Option<String>>)]
@@ -61,7 +61,7 @@ pub struct LayoutInput {
 
 /// One's own layouts and the shared ones.
 #[utoipa::path(get, path = "/layouts", tag = TAG, responses((status = 200, body = [LayoutView])))]
-pub async fn list(
+pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
 ) -> ApiResult<Json<Vec<LayoutView>>> {
@@ -78,7 +78,7 @@ pub async fn list(
 /// Adds or replaces a layout; new ids are made by the caller (UUID).
 #[utoipa::path(put, path = "/layouts/{id}", tag = TAG, request_body = LayoutInput,
     responses((status = 200, body = LayoutView), (status = 403, body = Problem)))]
-pub async fn put(
+pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -100,7 +100,7 @@ pub async fn put(
 
 /// Deletes a layout.
 #[utoipa::path(delete, path = "/layouts/{id}", tag = TAG, responses((status = 204), (status = 404, body = Problem)))]
-pub async fn delete(
+pub(super) async fn delete(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,

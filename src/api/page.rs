@@ -3,7 +3,11 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
 /// The header that leads to the next page, with the same filters; empty on the last page.
-pub fn next_link(path: &str, keep: &[(&str, Option<String>)], cursor: Option<String>) -> HeaderMap {
+pub(super) fn next_link(
+    path: &str,
+    keep: &[(&str, Option<String>)],
+    cursor: Option<String>,
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let Some(cursor) = cursor else { return headers };
     let mut query = url::form_urlencoded::Serializer::new(String::new());

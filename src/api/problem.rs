@@ -10,7 +10,7 @@ use crate::model::{Error, ErrorKind};
 
 /// An error as the caller sees it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
+pub(super) struct Problem {
     #[serde(rename = "type")]
     pub kind: String,
     pub title: &'static str,
@@ -23,7 +23,7 @@ pub struct Problem {
     pub retry: bool,
 }
 
-pub fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
+pub(super) fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
     match kind {
         ErrorKind::Invalid => (
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -47,7 +47,7 @@ pub fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
 
 /// What handlers return on failure.
 #[derive(Debug)]
-pub struct ApiError(pub Error);
+pub(super) struct ApiError(pub Error);
 
 impl From<Error> for ApiError {
     fn from(e: Error) -> Self {
@@ -91,4 +91,4 @@ impl IntoResponse for ApiError {
     }
 }
 
-pub type ApiResult<T> = Result<T, ApiError>;
+pub(super) type ApiResult<T> = Result<T, ApiError>;

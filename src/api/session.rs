@@ -19,14 +19,14 @@ const TAG: &str = "session";
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SignIn {
+pub(super) struct SignIn {
     name: String,
     password: String,
 }
 
 /// The person who is signed in and what their post may do.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Me {
+pub(super) struct Me {
     id: Option<String>,
     name: String,
     display_name: String,
@@ -64,7 +64,7 @@ impl Me {
 /// Signs in with name and password; the answer sets the session cookie.
 #[utoipa::path(post, path = "/session", tag = TAG, request_body = SignIn,
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)))]
-pub async fn sign_in(
+pub(super) async fn sign_in(
     State(api): State<Api>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     jar: CookieJar,
@@ -84,7 +84,7 @@ pub async fn sign_in(
 
 /// Signs out.
 #[utoipa::path(delete, path = "/session", tag = TAG, responses((status = 204), (status = 401, body = Problem)))]
-pub async fn sign_out(
+pub(super) async fn sign_out(
     State(api): State<Api>,
     Caller(actor): Caller,
     jar: CookieJar,
@@ -97,6 +97,6 @@ pub async fn sign_out(
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/me", tag = TAG, responses((status = 200, body = Me), (status = 401, body = Problem)))]
-pub async fn me(Caller(actor): Caller) -> Json<Me> {
+pub(super) async fn me(Caller(actor): Caller) -> Json<Me> {
     Json(Me::new(&actor))
 }

@@ -32,7 +32,7 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 /// Live video of all tiles of a wall over one WebSocket (docs/api.md, "Live video").
 #[utoipa::path(get, path = "/live", tag = TAG,
     responses((status = 101, description = "switches to WebSocket"), (status = 403, body = Problem)))]
-pub async fn live(
+pub(super) async fn live(
     State(api): State<Api>,
     Caller(actor): Caller,
     upgrade: WebSocketUpgrade,
@@ -102,7 +102,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut outgoing: mpsc::Rece
 #[utoipa::path(get, path = "/events", tag = TAG,
     responses((status = 101, description = "switches to WebSocket"),
         (status = 200, content_type = "text/event-stream"), (status = 403, body = Problem)))]
-pub async fn events(
+pub(super) async fn events(
     State(api): State<Api>,
     Caller(actor): Caller,
     request: Request,

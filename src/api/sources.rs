@@ -17,7 +17,7 @@ const TAG: &str = "vehicles";
 /// A feed and how it is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Source)]
-pub struct SourceView {
+pub(super) struct SourceView {
     source: String,
     /// `connected`, `connecting`, `down`
     state: &'static str,
@@ -36,7 +36,7 @@ pub struct SourceView {
 
 /// Every feed with its counters.
 #[utoipa::path(get, path = "/sources", tag = TAG, responses((status = 200, body = [SourceView]), (status = 403, body = Problem)))]
-pub async fn list(
+pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
 ) -> ApiResult<Json<Vec<SourceView>>> {
@@ -64,7 +64,7 @@ pub async fn list(
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Limit {
+pub(super) struct Limit {
     /// 100 when absent.
     limit: Option<usize>,
 }
@@ -72,7 +72,7 @@ pub struct Limit {
 /// A message that could not be used.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Rejected)]
-pub struct RejectedView {
+pub(super) struct RejectedView {
     #[schema(value_type = String, format = DateTime)]
     time: UtcMicros,
     source: String,
@@ -85,7 +85,7 @@ pub struct RejectedView {
 /// The newest messages that could not be used, and why.
 #[utoipa::path(get, path = "/sources/rejected", tag = TAG, params(Limit),
     responses((status = 200, body = [RejectedView]), (status = 403, body = Problem)))]
-pub async fn rejected(
+pub(super) async fn rejected(
     State(api): State<Api>,
     Caller(actor): Caller,
     Query(query): Query<Limit>,

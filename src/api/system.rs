@@ -21,7 +21,7 @@ use crate::model::{Error, UtcMicros};
 const TAG: &str = "system";
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Site {
+pub(super) struct Site {
     name: String,
     /// Longitude, latitude.
     center: [f64; 2],
@@ -29,7 +29,7 @@ pub struct Site {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Basemap {
+pub(super) struct Basemap {
     /// `none`, `geojson`, `xyz`, `wmts`, `pmtiles`
     kind: &'static str,
     url: Option<String>,
@@ -37,12 +37,12 @@ pub struct Basemap {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LiveLimits {
+pub(super) struct LiveLimits {
     max_tiles: usize,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct System {
+pub(super) struct System {
     version: &'static str,
     #[schema(value_type = String, format = DateTime)]
     now: UtcMicros,
@@ -72,7 +72,7 @@ fn basemap(map: &MapConfig) -> Basemap {
 
 /// What this system is, its clock, and where its base map lies.
 #[utoipa::path(get, path = "/system", tag = TAG, responses((status = 200, body = System)))]
-pub async fn system(State(api): State<Api>, Caller(_): Caller) -> Json<System> {
+pub(super) async fn system(State(api): State<Api>, Caller(_): Caller) -> Json<System> {
     let site = &api.config.site;
     Json(System {
         version: env!("CARGO_PKG_VERSION"),
@@ -101,7 +101,7 @@ pub struct PartHealth {
 
 /// How each part is.
 #[utoipa::path(get, path = "/health", tag = TAG, responses((status = 200, body = [PartHealth])))]
-pub async fn health(
+pub(super) async fn health(
     State(api): State<Api>,
     Caller(actor): Caller,
 ) -> ApiResult<Json<Vec<PartHealth>>> {
@@ -114,7 +114,7 @@ pub async fn health(
 /// The base map of the configured folder, as GeoJSON.
 #[utoipa::path(get, path = "/basemap.geojson", tag = TAG,
     responses((status = 200, content_type = "application/geo+json"), (status = 404, body = Problem)))]
-pub async fn basemap_geojson(
+pub(super) async fn basemap_geojson(
     State(api): State<Api>,
     Caller(_): Caller,
     headers: HeaderMap,
@@ -140,7 +140,7 @@ pub async fn basemap_geojson(
 /// A file of `[map] dir`.
 #[utoipa::path(get, path = "/basemap/{file}", tag = TAG,
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
-pub async fn basemap_file(
+pub(super) async fn basemap_file(
     State(api): State<Api>,
     Caller(_): Caller,
     Path(name): Path<String>,
@@ -202,12 +202,12 @@ async fn map_file(
 }
 
 /// Alive: the process answers.
-pub async fn healthz() -> &'static str {
+pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Ready: the database answers, so requests can be served.
-pub async fn readyz(State(api): State<Api>) -> Response {
+pub(super) async fn readyz(State(api): State<Api>) -> Response {
     match api.health.ready().await {
         Ok(()) => "ready\n".into_response(),
         Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", e.detail())).into_response(),
@@ -215,7 +215,7 @@ pub async fn readyz(State(api): State<Api>) -> Response {
 }
 
 /// Prometheus text.
-pub async fn metrics(
+pub(super) async fn metrics(
     State(api): State<Api>,
     caller: Result<Caller, super::problem::ApiError>,
 ) -> ApiResult<Response> {

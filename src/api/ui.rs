@@ -28,7 +28,7 @@ fn bundled(_path: &str) -> Option<(Cow<'static, [u8]>, String)> {
     None
 }
 
-pub async fn serve(State(api): State<Api>, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn serve(State(api): State<Api>, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path.starts_with("api/") {
         return ApiError(Error::not_found(

@@ -22,7 +22,7 @@ const TAG: &str = "vehicles";
 const TRACK_LIMIT: usize = 100_000;
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Point {
+pub(super) struct Point {
     #[serde(rename = "type")]
     kind: &'static str,
     /// Longitude, latitude in WGS-84 degrees.
@@ -30,7 +30,7 @@ pub struct Point {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FixProperties {
+pub(super) struct FixProperties {
     vehicle: String,
     #[serde(flatten)]
     about: FixAbout,
@@ -43,7 +43,7 @@ pub struct FixProperties {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FixFeature {
+pub(super) struct FixFeature {
     #[serde(rename = "type")]
     kind: &'static str,
     geometry: Point,
@@ -51,7 +51,7 @@ pub struct FixFeature {
 }
 
 impl FixFeature {
-    pub fn new(fix: &Fix) -> Self {
+    pub(super) fn new(fix: &Fix) -> Self {
         Self {
             kind: "Feature",
             geometry: Point {
@@ -84,7 +84,7 @@ impl FixFeature {
 
 /// GeoJSON (RFC 7946).
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FixCollection {
+pub(super) struct FixCollection {
     #[serde(rename = "type")]
     kind: &'static str,
     #[schema(value_type = String, format = DateTime)]
@@ -104,7 +104,7 @@ fn geojson(body: FixCollection) -> Response {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct PositionsQuery {
+pub(super) struct PositionsQuery {
     /// `west,south,east,north` in degrees.
     bbox: Option<String>,
     /// `lon,lat`: nearest first.
@@ -178,7 +178,7 @@ fn numbers<const N: usize>(name: &str, text: &str) -> Result<[f64; N], Error> {
 /// The newest position of every vehicle, or of those in a box or near a point.
 #[utoipa::path(get, path = "/positions", tag = TAG, params(PositionsQuery),
     responses((status = 200, body = FixCollection, content_type = "application/geo+json"), (status = 422, body = Problem)))]
-pub async fn positions(
+pub(super) async fn positions(
     State(api): State<Api>,
     Caller(actor): Caller,
     Query(query): Query<PositionsQuery>,
@@ -197,7 +197,7 @@ pub async fn positions(
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Vehicle)]
-pub struct VehicleView {
+pub(super) struct VehicleView {
     id: String,
     plate: Option<String>,
     class: &'static str,
@@ -209,7 +209,7 @@ pub struct VehicleView {
 
 /// All vehicles of the register and all that were seen on a feed.
 #[utoipa::path(get, path = "/vehicles", tag = TAG, responses((status = 200, body = [VehicleView])))]
-pub async fn list(
+pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
 ) -> ApiResult<Json<Vec<VehicleView>>> {
@@ -276,7 +276,7 @@ async fn find(api: &Api, id: &str) -> ApiResult<VehicleView> {
 /// One vehicle.
 #[utoipa::path(get, path = "/vehicles/{id}", tag = TAG,
     responses((status = 200, body = VehicleView), (status = 404, body = Problem)))]
-pub async fn get(
+pub(super) async fn get(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -289,7 +289,7 @@ pub async fn get(
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct VehicleInput {
+pub(super) struct VehicleInput {
     /// As it appears in topics and terminal ids.
     #[schema(value_type = String)]
     id: VehicleId,
@@ -303,7 +303,7 @@ pub struct VehicleInput {
 /// Adds a vehicle to the register.
 #[utoipa::path(post, path = "/vehicles", tag = TAG, request_body = VehicleInput,
     responses((status = 201, body = VehicleView), (status = 409, body = Problem)))]
-pub async fn create(
+pub(super) async fn create(
     State(api): State<Api>,
     Caller(actor): Caller,
     Json(input): Json<VehicleInput>,
@@ -321,7 +321,7 @@ pub async fn create(
 /// Changes a vehicle, or adds it under this id.
 #[utoipa::path(put, path = "/vehicles/{id}", tag = TAG, request_body = VehicleInput,
     responses((status = 200, body = VehicleView), (status = 422, body = Problem)))]
-pub async fn put(
+pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -350,7 +350,7 @@ pub async fn put(
 /// Removes a vehicle from the register; its track stays until retention takes it.
 #[utoipa::path(delete, path = "/vehicles/{id}", tag = TAG,
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn delete(
+pub(super) async fn delete(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -364,7 +364,7 @@ pub async fn delete(
 /// All fixes of a range in the order of device time.
 #[utoipa::path(get, path = "/vehicles/{id}/track", tag = TAG, params(RangeQuery),
     responses((status = 200, body = FixCollection, content_type = "application/geo+json"), (status = 422, body = Problem)))]
-pub async fn track(
+pub(super) async fn track(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,

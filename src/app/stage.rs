@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 /// Longest a stage may take to stop; the sum of all stages stays below `TimeoutStopSec` of the unit.
 const GRACE: Duration = Duration::from_secs(10);
 
-pub struct Stage {
+pub(super) struct Stage {
     name: &'static str,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Stage {
-    pub fn new(name: &'static str) -> Self {
+    pub(super) fn new(name: &'static str) -> Self {
         Self {
             name,
             stop: CancellationToken::new(),
@@ -25,16 +25,16 @@ impl Stage {
     }
 
     /// Cancelled when this stage is to stop.
-    pub fn token(&self) -> CancellationToken {
+    pub(super) fn token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
 
     /// Resolves when a task ends that should not have: the daemon cannot go on as if nothing had happened.
-    pub async fn failed(&mut self) -> &'static str {
+    pub(super) async fn failed(&mut self) -> &'static str {
         match self.tasks.join_next().await {
             Some(Err(e)) => {
                 tracing::error!(stage = self.name, error = %e, "a task of the daemon failed")
@@ -48,7 +48,7 @@ impl Stage {
     }
 
     /// Stops and waits; what does not stop in time is cut off and named.
-    pub async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         self.stop.cancel();
         let ended = timeout(GRACE, async {
             while self.tasks.join_next().await.is_some() {}

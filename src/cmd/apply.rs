@@ -11,7 +11,7 @@ use crate::config;
 use crate::model::SystemClock;
 use crate::site::{Register, diff};
 
-pub fn run(file: &Path, site: &Path, dry_run: bool) -> Result<(), Failure> {
+pub(super) fn run(file: &Path, site: &Path, dry_run: bool) -> Result<(), Failure> {
     let config = config::load(file).map_err(Failure::Config)?.config;
     let wanted = config::load_site(site).map_err(Failure::Data)?;
     people::block_on(async {

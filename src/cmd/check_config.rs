@@ -7,7 +7,7 @@ use super::Failure;
 use crate::config;
 use crate::media::{Media, this_program};
 
-pub fn run(file: &Path) -> Result<(), Failure> {
+pub(super) fn run(file: &Path) -> Result<(), Failure> {
     let loaded = config::load(file).map_err(Failure::Config)?;
     let mut out = std::io::stdout();
     for warning in loaded.warning_lines() {

@@ -59,7 +59,7 @@ impl Failure {
     }
 }
 
-pub fn code(result: Result<(), Failure>) -> ExitCode {
+pub(super) fn code(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::Failure;
 use crate::api;
 
-pub fn run() -> Result<(), Failure> {
+pub(super) fn run() -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{}", api::openapi_json())?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::model::{Error, SystemClock};
 use crate::store::Database;
 
 /// Whoever runs the command, by the name the machine knows.
-pub fn command_line() -> Actor {
+pub(super) fn command_line() -> Actor {
     Actor::command_line(
         &std::env::var("SUDO_USER")
             .or_else(|_| std::env::var("USER"))
@@ -21,14 +21,19 @@ pub fn command_line() -> Actor {
 }
 
 /// Runs a short command on a runtime of its own.
-pub fn block_on(act: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(super) fn block_on(act: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
         .block_on(act)
 }
 
-pub fn add(file: &Path, name: &str, role: &str, display_name: Option<&str>) -> Result<(), Failure> {
+pub(super) fn add(
+    file: &Path,
+    name: &str,
+    role: &str,
+    display_name: Option<&str>,
+) -> Result<(), Failure> {
     let role = Role::parse(role).ok_or_else(|| {
         let all: Vec<_> = Role::ALL.iter().map(|r| r.as_str()).collect();
         Error::invalid(
@@ -54,7 +59,7 @@ pub fn add(file: &Path, name: &str, role: &str, display_name: Option<&str>) -> R
     })
 }
 
-pub fn set_password(file: &Path, name: &str) -> Result<(), Failure> {
+pub(super) fn set_password(file: &Path, name: &str) -> Result<(), Failure> {
     let password = password()?;
     with_access(file, async |access, _| {
         access
@@ -65,7 +70,7 @@ pub fn set_password(file: &Path, name: &str) -> Result<(), Failure> {
     })
 }
 
-pub fn list(file: &Path) -> Result<(), Failure> {
+pub(super) fn list(file: &Path) -> Result<(), Failure> {
     with_access(file, async |access, _| {
         let mut out = std::io::stdout();
         for user in access.users(&command_line()).await? {
@@ -82,7 +87,7 @@ pub fn list(file: &Path) -> Result<(), Failure> {
     })
 }
 
-pub fn token(file: &Path, user: &str, name: &str) -> Result<(), Failure> {
+pub(super) fn token(file: &Path, user: &str, name: &str) -> Result<(), Failure> {
     with_access(file, async |access, _| {
         let new = NewToken {
             name: name.into(),

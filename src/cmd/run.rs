@@ -9,7 +9,7 @@ use crate::config;
 use crate::media::this_program;
 use crate::telemetry;
 
-pub fn run(file: &Path) -> Result<(), Failure> {
+pub(super) fn run(file: &Path) -> Result<(), Failure> {
     let loaded = config::load(file).map_err(Failure::Config)?;
     telemetry::start_logging(&loaded.config.log).map_err(Failure::Failed)?;
     let numbers = telemetry::Numbers::start().map_err(Failure::Failed)?;

@@ -16,7 +16,7 @@ use crate::model::{CameraId, Clock, StreamParams, StreamRole, VideoCodec};
 use crate::video::{Cursor, Frame, Media, Read, Ring, Start};
 
 /// Frames a client may have in hand at the start, and at most.
-pub const CREDITS: usize = 60;
+pub(super) const CREDITS: usize = 60;
 /// Unread items at which a tile stops catching up frame by frame: about three seconds of a 25 fps camera with audio.
 const TOO_FAR_BEHIND: u64 = 120;
 /// Older than this when sent, a frame is for catching up, not for its time.
@@ -30,7 +30,7 @@ pub enum Out {
 }
 
 /// What a tile shows and how.
-pub struct Tile {
+pub(super) struct Tile {
     pub number: u32,
     pub camera: CameraId,
     pub role: StreamRole,
@@ -51,7 +51,7 @@ struct Sent {
 
 impl Tile {
     /// Sends until the ring or the socket is gone. The caller aborts it when the tile is closed.
-    pub async fn run(self, ring: Arc<Ring>, out: mpsc::Sender<Out>) {
+    pub(super) async fn run(self, ring: Arc<Ring>, out: mpsc::Sender<Out>) {
         let mut cursor = ring.cursor(Start::CurrentGop);
         // The cursor keeps the ring; holding it here too would hide that its stream has gone.
         drop(ring);
@@ -177,12 +177,12 @@ impl Tile {
 
 /// The socket has gone, or has not taken a message for so long that it counts as gone.
 #[derive(Debug)]
-pub struct Gone;
+pub(super) struct Gone;
 
 /// A client that takes nothing at all for this long is cut; its browser connects again.
 const STALLED: Duration = Duration::from_secs(30);
 
-pub async fn send(out: &mpsc::Sender<Out>, message: Out) -> Result<(), Gone> {
+pub(super) async fn send(out: &mpsc::Sender<Out>, message: Out) -> Result<(), Gone> {
     match timeout(STALLED, out.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Gone),

@@ -15,7 +15,7 @@ use crate::store::database::SiteChange;
 /// How soon a change made by another node or by `zhenbei apply` is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Cameras one daemon takes on; beyond it a second node is the answer.
-pub const MAX_CAMERAS: usize = 10_000;
+pub(super) const MAX_CAMERAS: usize = 10_000;
 
 #[derive(Clone)]
 pub struct Register {

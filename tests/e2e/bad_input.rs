@@ -57,7 +57,7 @@ fn a_site_with_mistakes_changes_nothing_and_says_where() {
     let said = out + &err;
     assert_eq!(code, Some(65), "{said}");
     assert!(
-        said.contains("site.toml:") && said.contains("cam-1") && said.contains("rtsp://"),
+        said.contains("site.toml:10") && said.contains("same id") && said.contains("rtsp://"),
         "{said}"
     );
     assert!(apply(&config, &camera_toml("cam-2", "rtsp://192.0.2.1/a")).contains("+ camera cam-2"));
@@ -266,12 +266,7 @@ async fn ranges_without_footage_and_in_the_future_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_at_the_start_stops_recording_only() {
     let camera = FakeCamera::start(Spec::default());
-    // More than any disk has free: the watermark is reached from the first moment.
-    let daemon = Daemon::start_with_site(
-        "[archive]\nmin_free_bytes = 9000000000000000\n",
-        &camera_toml("cam-1", &camera.url()),
-    )
-    .await;
+    let daemon = Daemon::start_with_full_archive(&camera_toml("cam-1", &camera.url())).await;
     daemon.camera_in_state("cam-1", "streaming", SOON).await;
     let message = eventually("the archive says that the disk is full", SOON, || async {
         let (_, health) = daemon.get("/health").await;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::servers::free_port;
+use super::servers::{free_port, program};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_zhenbei");
 
@@ -50,6 +50,12 @@ impl Daemon {
     /// Applies `site` before the start, so that cameras are there from the first moment.
     pub async fn start_with_site(extra: &str, site: &str) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
+        let (config, port, token) = Self::prepare(&dir, extra, site);
+        Self::spawn(dir, config, port, token).await
+    }
+
+    /// Configuration, site, a person and their token.
+    fn prepare(dir: &TempDir, extra: &str, site: &str) -> (PathBuf, u16, String) {
         let port = free_port();
         let config = dir.path().join("zhenbei.toml");
         let text = format!(
@@ -68,7 +74,32 @@ impl Daemon {
         let token = run(&config, &["token", "--user", "tester"], None)
             .trim()
             .to_owned();
-        Self::spawn(dir, config, port, token).await
+        (config, port, token)
+    }
+
+    /// The archive lies on a disk of its own that has no byte left.
+    pub async fn start_with_full_archive(site: &str) -> Self {
+        let dir = Arc::new(TempDir::new().unwrap());
+        let archive = dir.path().join("archive");
+        std::fs::create_dir(&archive).unwrap();
+        let (config, port, token) = Self::prepare(
+            &dir,
+            &format!("[archive]\ndir = \"{}\"\n", archive.display()),
+            site,
+        );
+        // A mount of its own name space: needs no clean-up, and no root where the kernel lets users make name spaces.
+        let script = "mount -t tmpfs -o size=256k none \"$1\" && { cat /dev/zero > \"$1/ballast\" 2>/dev/null; \
+                      exec \"$2\" run --config \"$3\"; }";
+        let mut command = Command::new(program("unshare", "util-linux"));
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        command
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .arg(&archive)
+            .arg(BINARY)
+            .arg(&config);
+        Self::spawn_command(command, dir, config, port, token).await
     }
 
     async fn spawn(dir: Arc<TempDir>, config: PathBuf, port: u16, token: String) -> Self {
