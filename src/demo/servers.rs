@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,8 @@ struct Server {
     command: Box<dyn Fn() -> Command + Send + Sync>,
     ports: Vec<u16>,
     child: Option<Child>,
+    /// Its end is how the child learns that it is to stop. Held here because waiting for a child closes what it holds itself.
+    input: Option<ChildStdin>,
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -62,6 +64,7 @@ impl Servers {
             command: Box::new(mosquitto(dir, broker_port)?),
             ports: vec![broker_port],
             child: None,
+            input: None,
         };
         let spec = dir.join("cameras.json");
         let specs: Vec<_> = plan.cameras.iter().map(|c| &c.spec).collect();
@@ -75,6 +78,7 @@ impl Servers {
             }),
             ports,
             child: None,
+            input: None,
         };
         broker.start().await?;
         cameras.start().await?;
@@ -125,9 +129,10 @@ impl Server {
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .process_group(0);
-        let child = command
+        let mut child = command
             .spawn()
             .with_context(|| format!("{} does not start", self.name))?;
+        self.input = child.stdin.take();
         let child = self.child.insert(child);
         let deadline = Instant::now() + STARTS_WITHIN;
         for port in &self.ports {
@@ -170,7 +175,7 @@ impl Server {
             return;
         };
         // The cameras end with their input; mosquitto wants a signal and writes its sessions down.
-        drop(child.stdin.take());
+        self.input = None;
         if let Some(pid) = child
             .id()
             .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
