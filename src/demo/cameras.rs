@@ -19,9 +19,9 @@ use gstreamer_rtsp_server::prelude::*;
 use gstreamer_rtsp_server::{self as rtsp, RTSPFilterResult};
 
 use super::permission::allow;
-use super::scene::{Moment, Scene, Traffic};
 use super::spec::{CameraSpec, Outage, PictureSpec};
 use crate::model::{Clock, SystemClock};
+use zhenbei_scene::{Moment, Scene, Traffic};
 
 /// Yulin's clock, UTC+8 all year.
 const LOCAL_OFFSET_US: i64 = 8 * 3_600 * 1_000_000;

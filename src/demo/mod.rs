@@ -11,8 +11,6 @@ mod land;
 mod permission;
 mod plan;
 mod plane;
-mod rng;
-mod scene;
 mod servers;
 mod spec;
 mod streets;
@@ -28,7 +26,7 @@ pub use spec::{CameraSpec, Outage, PictureSpec};
 pub use streets::RoadClass;
 pub use traffic::{FleetVehicle, Motion, Traffic};
 
-use rng::Rng;
+use zhenbei_scene::Rng;
 
 /// The roads and the land, from which everything else is planned.
 #[derive(Clone, Debug)]

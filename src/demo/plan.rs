@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use super::City;
 use super::graph::RoadGraph;
 use super::plane::Point;
-use super::scene;
 use super::spec::{CameraSpec, Outage, PictureSpec};
 use super::traffic::Traffic;
 
@@ -182,7 +181,7 @@ fn camera(city: &City, index: usize, node: usize, edge: usize) -> PlannedCamera 
         spec,
         place: roads.nodes[node],
         heading_deg,
-        fov_deg: scene::Scene::fov_deg(seed),
+        fov_deg: zhenbei_scene::Scene::fov_deg(seed),
     }
 }
 

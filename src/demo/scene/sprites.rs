@@ -14,10 +14,11 @@ type Key = (Model, Heading, i32, i32, u8);
 #[derive(Default)]
 pub(super) struct Sprites {
     known: HashMap<Key, Option<Sprite>>,
+    bytes: usize,
 }
 
-/// Beyond this many all are thrown away and painted anew as they are needed.
-const KEPT: usize = 2_400;
+/// Beyond this all are thrown away and painted anew as they are needed.
+const KEPT_BYTES: usize = 24 << 20;
 /// Growth from one size to the next.
 const SIZE_STEP: f32 = 0.075;
 const SIDE_STEP_M: f32 = 3.5;
@@ -48,8 +49,9 @@ impl Sprites {
             Model::Person(_) => (0.0, place(0.0, 0.0, grid.z)),
             _ => (lane, grid),
         };
-        if self.known.len() > KEPT {
+        if self.bytes > KEPT_BYTES {
             self.known.clear();
+            self.bytes = 0;
         }
         let key = (
             actor.model,
@@ -61,7 +63,11 @@ impl Sprites {
         let sprite = self
             .known
             .entry(key)
-            .or_insert_with(|| paint(actor, grid, lens, light))
+            .or_insert_with(|| {
+                let painted = paint(actor, grid, lens, light);
+                self.bytes += painted.as_ref().map_or(0, Sprite::bytes) + size_of::<Key>();
+                painted
+            })
             .as_ref()?;
         let here = lens.point(actor.at)?;
         Some((sprite, here.x.round() as i32, here.y.round() as i32))

@@ -20,10 +20,13 @@ mod lens;
 mod light;
 mod models;
 mod picture;
+mod rng;
 mod sprites;
 mod street;
 mod text;
 mod view;
+
+pub use rng::Rng;
 
 use canvas::{Canvas, rgb};
 use lens::{Lens, place};
@@ -36,30 +39,30 @@ use view::View;
 
 /// What the burnt-in clock shows, and what the light follows.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Moment {
+pub struct Moment {
     /// As written into the picture.
-    pub(super) clock: String,
+    pub clock: String,
     /// 0 to 24.
-    pub(super) hour: f32,
+    pub hour: f32,
     /// 1 to 12.
-    pub(super) month: u8,
+    pub month: u8,
 }
 
 /// The street of one camera, shared by its streams so that they show the same cars.
-pub(super) struct Traffic(Street);
+pub struct Traffic(Street);
 
 impl Traffic {
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(Street::new(&View::new(seed)))
     }
 
-    pub(super) fn step(&mut self, seconds: f32) {
+    pub fn step(&mut self, seconds: f32) {
         self.0.step(seconds);
     }
 }
 
 /// One stream's picture.
-pub(super) struct Scene {
+pub struct Scene {
     view: View,
     lens: Lens,
     light: Light,
@@ -79,7 +82,7 @@ const CLOCK_LETTERS: &str = "0123456789-:.+UTC";
 
 impl Scene {
     /// `width` and `height` must be even.
-    pub(super) fn new(seed: u64, width: usize, height: usize, name: &str, moment: &Moment) -> Self {
+    pub fn new(seed: u64, width: usize, height: usize, name: &str, moment: &Moment) -> Self {
         let view = View::new(seed);
         let lens = view.lens(width, height);
         let light = Light::at(moment.hour, moment.month);
@@ -103,12 +106,12 @@ impl Scene {
         }
     }
 
-    pub(super) fn fov_deg(seed: u64) -> f64 {
+    pub fn fov_deg(seed: u64) -> f64 {
         f64::from(View::new(seed).fov_deg())
     }
 
     /// Draws the moment; the answer is I420.
-    pub(super) fn draw(&mut self, traffic: &Traffic, moment: &Moment) -> &[u8] {
+    pub fn draw(&mut self, traffic: &Traffic, moment: &Moment) -> &[u8] {
         if self.lit_for != lit_for(moment) {
             self.lit_for = lit_for(moment);
             self.light = Light::at(moment.hour, moment.month);
