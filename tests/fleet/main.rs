@@ -1,4 +1,5 @@
 //! Vehicles, from a real broker to the wall and the history.
+#![allow(unreachable_pub, reason = "modules of one test binary")]
 
 #[path = "../support/mod.rs"]
 mod support;

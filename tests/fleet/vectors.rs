@@ -79,10 +79,7 @@ fn our_sentences_come_out_as_written_beside_them() {
 fn our_payloads_are_positions() {
     let one = json::decode(&fixture("mqtt/one.json"));
     let r = &one.reports[0];
-    assert_eq!(
-        r.time.unwrap().to_string(),
-        "2026-01-01T08:00:00.000000Z"
-    );
+    assert_eq!(r.time.unwrap().to_string(), "2026-01-01T08:00:00.000000Z");
     assert_eq!(
         r.place,
         GeoPoint {
@@ -99,7 +96,10 @@ fn our_payloads_are_positions() {
     assert_eq!(texts.reports[0].place, r.place);
     let batch = json::decode(&fixture("mqtt/batch-with-one-bad.json"));
     assert_eq!((batch.reports.len(), batch.refusals.len()), (2, 1));
-    assert_eq!(json::decode(&fixture("mqtt/no-time.json")).reports[0].time, None);
+    assert_eq!(
+        json::decode(&fixture("mqtt/no-time.json")).reports[0].time,
+        None
+    );
 }
 
 fn near(got: f64, want: f64, within: f64) -> bool {
@@ -113,8 +113,14 @@ fn check_fix(id: &str, d: &Decoded, expected: &Value) {
     };
     assert_eq!(d.refusals, [], "{id}");
     let number = |key: &str| expected[key].as_f64();
-    assert!(near(r.place.lat, number("lat").unwrap(), 1e-7), "{id}: {r:?}");
-    assert!(near(r.place.lon, number("lon").unwrap(), 1e-7), "{id}: {r:?}");
+    assert!(
+        near(r.place.lat, number("lat").unwrap(), 1e-7),
+        "{id}: {r:?}"
+    );
+    assert!(
+        near(r.place.lon, number("lon").unwrap(), 1e-7),
+        "{id}: {r:?}"
+    );
     match number("speed_kn") {
         Some(kn) => assert!(near(r.speed_kmh.unwrap(), kn * 1.852, 1e-4), "{id}: {r:?}"),
         None => assert_eq!(r.speed_kmh, None, "{id}"),
@@ -223,8 +229,14 @@ fn real_payloads_of_other_shapes_are_never_misread() {
             let want = &case["expected"]["positions"][0];
             assert_eq!(d.refusals, [], "{id}");
             let r = &d.reports[0];
-            assert!(near(r.place.lon, want["lon"].as_f64().unwrap(), 1e-9), "{id}");
-            assert!(near(r.place.lat, want["lat"].as_f64().unwrap(), 1e-9), "{id}");
+            assert!(
+                near(r.place.lon, want["lon"].as_f64().unwrap(), 1e-9),
+                "{id}"
+            );
+            assert!(
+                near(r.place.lat, want["lat"].as_f64().unwrap(), 1e-9),
+                "{id}"
+            );
             assert_eq!(r.time, None, "{id}: `tst` is not our key");
             read += 1;
         } else {
