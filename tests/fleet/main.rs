@@ -1,5 +1,13 @@
 //! Vehicles, from a real broker to the wall and the history.
-#![allow(unreachable_pub, reason = "modules of one test binary")]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "one test binary: what fails here fails the test"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
