@@ -1,4 +1,10 @@
 //! People and their work: who may what, what is on record, the life of a case, and evidence that stays.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests are tests"
+)]
 
 mod recorded;
 mod support;

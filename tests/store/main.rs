@@ -1,4 +1,13 @@
 //! The conformance suites: the same promises asked of every back-end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_in_result,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "helpers of tests are tests"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
