@@ -1,9 +1,12 @@
 //! People and their work: who may what, what is on record, the life of a case, and evidence that stays.
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests are tests"
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in tests, but does not know helpers of tests as such"
 )]
 
 mod recorded;
