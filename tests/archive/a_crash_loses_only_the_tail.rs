@@ -87,7 +87,7 @@ async fn a_torn_tail_is_cut_wherever_it_tears() {
             let mut torn = whole[..keep].to_vec();
             torn.resize(keep + zeros, 0);
             fs::write(&at_home, &torn).unwrap();
-            let house =
+            let mut house =
                 House::open(std::sync::Arc::clone(&folder), crate::house::config(), None, at(60.0)).await;
             let expected: Vec<_> = fragments
                 .iter()
@@ -101,6 +101,8 @@ async fn a_torn_tail_is_cut_wherever_it_tears() {
             assert_eq!(fs::metadata(&at_home).unwrap().len(), now.offset + u64::from(now.len));
             assert_eq!(house.archive.durable_until(&key()), Some(now.range.to));
             probe_file(&at_home);
+            house.stop().await;
+            house.db.close().await;
             drop(house);
             fs::remove_file(folder.path().join("index.db")).unwrap();
             for rest in ["index.db-wal", "index.db-shm"] {

@@ -295,7 +295,8 @@ pub fn probe_file(path: &Path) -> Probe {
     let kinds = ask(&["-show_entries", "stream=codec_type", "-of", "csv=p=0"]);
     Probe {
         duration: duration.parse().unwrap(),
-        frames: frames.trim_end_matches(',').parse().unwrap(),
+        // A playlist tells its stream twice.
+        frames: frames.lines().next().unwrap().trim_end_matches(',').parse().unwrap(),
         audio: kinds.contains("audio"),
     }
 }
