@@ -19,6 +19,7 @@ mod health;
 mod hls;
 mod init;
 mod keys;
+mod mse;
 mod params;
 mod recorder;
 mod recovery;
@@ -48,6 +49,7 @@ pub use clip::{Clip, ClipAudio, ClipFragment};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::KeyFrame;
+pub use mse::LiveFragments;
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};
 

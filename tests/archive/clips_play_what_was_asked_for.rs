@@ -28,21 +28,37 @@ async fn check(house: &House, f: &Footage, from: f64, to: f64) -> Vec<u8> {
 
     let units = access_units(&bytes);
     assert_eq!(units.len(), clip.frames());
-    let first = f.video.iter().position(|v| v.2 == units[0]).expect("begins with a picture of the camera");
+    let first = f
+        .video
+        .iter()
+        .position(|v| v.2 == units[0])
+        .expect("begins with a picture of the camera");
     assert!(f.video[first].1, "begins with a key frame");
     for (unit, sent) in units.iter().zip(&f.video[first..]) {
-        assert!(*unit == sent.2, "the pictures are the camera's own bytes, in order");
+        assert!(
+            *unit == sent.2,
+            "the pictures are the camera's own bytes, in order"
+        );
     }
 
     let probe = probe(&bytes);
-    assert!((probe.duration - (to - from)).abs() <= FRAME, "{from}..{to}: {probe:?}");
+    assert!(
+        (probe.duration - (to - from)).abs() <= FRAME,
+        "{from}..{to}: {probe:?}"
+    );
     #[allow(clippy::cast_precision_loss, reason = "few frames")]
     let frames = probe.frames as f64;
-    assert!((frames - (to - from) / FRAME).abs() <= 1.5, "{from}..{to}: {probe:?}");
+    assert!(
+        (frames - (to - from) / FRAME).abs() <= 1.5,
+        "{from}..{to}: {probe:?}"
+    );
 
     let again = house.clip(asked).await;
     assert_eq!(again.etag(), clip.etag());
-    assert!(read(&again, 0, u64::MAX).await == bytes, "two downloads are the same bytes");
+    assert!(
+        read(&again, 0, u64::MAX).await == bytes,
+        "two downloads are the same bytes"
+    );
     bytes
 }
 
@@ -80,13 +96,21 @@ async fn sound_comes_along() {
         assert!(probe(&bytes).audio);
         let mp4 = re_mp4::Mp4::read_bytes(&bytes).unwrap();
         let sound = mp4.tracks().values().find(|t| t.track_id == 2).unwrap();
-        let mut at = f.audio.iter().position(|a| a.1 == bytes[sound.samples[0].byte_range()]).unwrap();
+        let mut at = f
+            .audio
+            .iter()
+            .position(|a| a.1 == bytes[sound.samples[0].byte_range()])
+            .unwrap();
         for s in &sound.samples {
-            assert!(f.audio[at].1 == bytes[s.byte_range()], "the sound is the camera's own bytes");
+            assert!(
+                f.audio[at].1 == bytes[s.byte_range()],
+                "the sound is the camera's own bytes"
+            );
             at += 1;
         }
         #[allow(clippy::cast_precision_loss, reason = "small numbers")]
-        let lasts = sound.samples.iter().map(|s| s.duration).sum::<u64>() as f64 / sound.timescale as f64;
+        let lasts =
+            sound.samples.iter().map(|s| s.duration).sum::<u64>() as f64 / sound.timescale as f64;
         assert!((4.0..5.5).contains(&lasts), "{lasts}");
     }
 }
@@ -114,7 +138,10 @@ async fn any_range_has_exactly_the_pictures_asked_for() {
     let house = recorded(&f, 20.0).await;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     for _ in 0..15 {
-        let (from, frames) = (0u32..480, 1u32..120).new_tree(&mut runner).unwrap().current();
+        let (from, frames) = (0u32..480, 1u32..120)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
         let to = (from + frames).min(500);
         check(&house, &f, f64::from(from) * FRAME, f64::from(to) * FRAME).await;
     }
@@ -137,12 +164,24 @@ async fn a_clip_over_files_is_one_clip() {
 async fn questions_that_have_no_answer_get_a_clear_one() {
     let f = footage::h264(4);
     let house = recorded(&f, 4.0).await;
-    let ask = async |from, to| house.archive.clip(&key(), range(from, to)).await.unwrap_err();
+    let ask = async |from, to| {
+        house
+            .archive
+            .clip(&key(), range(from, to))
+            .await
+            .unwrap_err()
+    };
     let e = ask(100.0, 200.0).await;
-    assert_eq!((e.kind(), e.code()), (ErrorKind::Invalid, "range_in_future"));
+    assert_eq!(
+        (e.kind(), e.code()),
+        (ErrorKind::Invalid, "range_in_future")
+    );
     let e = ask(-20.0, -10.0).await;
     assert_eq!((e.kind(), e.code()), (ErrorKind::NotFound, "no_footage"));
-    assert!(e.detail().contains(&at(0.0).to_string()), "says what is nearest: {e}");
+    assert!(
+        e.detail().contains(&at(0.0).to_string()),
+        "says what is nearest: {e}"
+    );
     let e = ask(-90_000.0, 0.5).await;
     assert_eq!((e.kind(), e.code()), (ErrorKind::Invalid, "bad_range"));
     // Half in the future, half before: what there is.

@@ -21,12 +21,19 @@ pub fn footage(seconds: u32, video: &str, audio: Option<&str>) -> Arc<Footage> {
     static MADE: OnceLock<Mutex<HashMap<String, Arc<Footage>>>> = OnceLock::new();
     let name = format!("{seconds} {video} {audio:?}");
     let mut made = MADE.get_or_init(Mutex::default).lock().unwrap();
-    Arc::clone(made.entry(name).or_insert_with(|| Arc::new(encode(seconds, video, audio))))
+    Arc::clone(
+        made.entry(name)
+            .or_insert_with(|| Arc::new(encode(seconds, video, audio))),
+    )
 }
 
 /// 25 pictures a second, a key frame each second.
 pub fn h264(seconds: u32) -> Arc<Footage> {
-    footage(seconds, "-c:v libx264 -preset ultrafast -g 25 -keyint_min 25 -sc_threshold 0 -bf 0", None)
+    footage(
+        seconds,
+        "-c:v libx264 -preset ultrafast -g 25 -keyint_min 25 -sc_threshold 0 -bf 0",
+        None,
+    )
 }
 
 pub fn h265(seconds: u32) -> Arc<Footage> {
@@ -39,7 +46,11 @@ pub fn h265(seconds: u32) -> Arc<Footage> {
 
 /// Two B pictures between references: decode order is not display order.
 pub fn h264_reordered(seconds: u32) -> Arc<Footage> {
-    footage(seconds, "-c:v libx264 -preset veryfast -g 25 -keyint_min 25 -sc_threshold 0 -bf 2 -b_strategy 0", None)
+    footage(
+        seconds,
+        "-c:v libx264 -preset veryfast -g 25 -keyint_min 25 -sc_threshold 0 -bf 2 -b_strategy 0",
+        None,
+    )
 }
 
 pub fn with_aac(seconds: u32) -> Arc<Footage> {
@@ -57,25 +68,48 @@ fn encode(seconds: u32, video: &str, audio: Option<&str>) -> Footage {
     c.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i"]);
     c.arg(format!("testsrc2=size=320x240:rate=25:duration={seconds}"));
     if let Some(audio) = audio {
-        c.args(["-f", "lavfi", "-i"]).arg(format!("sine=frequency=440:duration={seconds}"));
+        c.args(["-f", "lavfi", "-i"])
+            .arg(format!("sine=frequency=440:duration={seconds}"));
         c.args(audio.split(' '));
     }
-    c.args(video.split(' ')).args(["-pix_fmt", "yuv420p", "-video_track_timescale", "90000"]).arg(&path);
-    let out = c.output().expect("ffmpeg is installed: apt-get install ffmpeg");
-    assert!(out.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&out.stderr));
+    c.args(video.split(' '))
+        .args(["-pix_fmt", "yuv420p", "-video_track_timescale", "90000"])
+        .arg(&path);
+    let out = c
+        .output()
+        .expect("ffmpeg is installed: apt-get install ffmpeg");
+    assert!(
+        out.status.success(),
+        "ffmpeg: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     take_apart(&std::fs::read(&path).unwrap())
 }
 
 fn take_apart(file: &[u8]) -> Footage {
     let mp4 = re_mp4::Mp4::read_bytes(file).unwrap();
     let tracks: Vec<_> = mp4.tracks().values().collect();
-    let video = tracks.iter().find(|t| t.kind == Some(re_mp4::TrackKind::Video)).unwrap();
-    let audio = tracks.iter().find(|t| t.kind == Some(re_mp4::TrackKind::Audio));
+    let video = tracks
+        .iter()
+        .find(|t| t.kind == Some(re_mp4::TrackKind::Video))
+        .unwrap();
+    let audio = tracks
+        .iter()
+        .find(|t| t.kind == Some(re_mp4::TrackKind::Audio));
     let rfc6381 = video.codec_string(&mp4).unwrap();
-    let zero = video.samples.iter().map(|s| s.composition_timestamp).min().unwrap();
+    let zero = video
+        .samples
+        .iter()
+        .map(|s| s.composition_timestamp)
+        .min()
+        .unwrap();
     let bytes = |s: &re_mp4::Sample| Bytes::copy_from_slice(&file[s.byte_range()]);
     let params = StreamParams {
-        codec: if rfc6381.starts_with("avc1") { VideoCodec::H264 } else { VideoCodec::H265 },
+        codec: if rfc6381.starts_with("avc1") {
+            VideoCodec::H264
+        } else {
+            VideoCodec::H265
+        },
         extra_data: video.raw_codec_config(&mp4).unwrap().into(),
         rfc6381,
         width: video.width,
@@ -90,9 +124,16 @@ fn take_apart(file: &[u8]) -> Footage {
     };
     Footage {
         params: Arc::new(params),
-        video: video.samples.iter().map(|s| (s.composition_timestamp - zero, s.is_sync, bytes(s))).collect(),
+        video: video
+            .samples
+            .iter()
+            .map(|s| (s.composition_timestamp - zero, s.is_sync, bytes(s)))
+            .collect(),
         audio: audio.map_or_else(Vec::new, |t| {
-            t.samples.iter().map(|s| (s.composition_timestamp, bytes(s))).collect()
+            t.samples
+                .iter()
+                .map(|s| (s.composition_timestamp, bytes(s)))
+                .collect()
         }),
     }
 }
@@ -113,10 +154,17 @@ pub fn with_g711(seconds: u32) -> Footage {
     entry.extend([0, 1, 0, 16, 0, 0, 0, 0]);
     entry.extend((8_000u32 << 16).to_be_bytes());
     let mut params = (*base.params).clone();
-    params.audio = Some(AudioParams { sample_entry: entry.into(), rfc6381: None, clock_rate: 8_000, channels: 1 });
+    params.audio = Some(AudioParams {
+        sample_entry: entry.into(),
+        rfc6381: None,
+        clock_rate: 8_000,
+        channels: 1,
+    });
     Footage {
         params: Arc::new(params),
         video: base.video.clone(),
-        audio: (0..i64::from(seconds) * 50).map(|i| (i * 160, Bytes::from(vec![0xd5u8; 160]))).collect(),
+        audio: (0..i64::from(seconds) * 50)
+            .map(|i| (i * 160, Bytes::from(vec![0xd5u8; 160])))
+            .collect(),
     }
 }

@@ -65,7 +65,11 @@ pub struct House {
 }
 
 pub fn config() -> ArchiveConfig {
-    ArchiveConfig { sync_interval_ms: 50, min_free_bytes: 0, ..ArchiveConfig::default() }
+    ArchiveConfig {
+        sync_interval_ms: 50,
+        min_free_bytes: 0,
+        ..ArchiveConfig::default()
+    }
 }
 
 impl House {
@@ -106,7 +110,17 @@ impl House {
         let recording = archive.clone();
         until("the recorder runs", move || recording.is_recording(&key())).await;
         tokio::time::sleep(Duration::from_millis(30)).await;
-        Self { folder, clock, config, db, archive, ring, wanted, stop, tasks }
+        Self {
+            folder,
+            clock,
+            config,
+            db,
+            archive,
+            ring,
+            wanted,
+            stop,
+            tasks,
+        }
     }
 
     pub fn dir(&self) -> PathBuf {
@@ -130,9 +144,17 @@ impl House {
         #[allow(clippy::cast_possible_truncation, reason = "test times are small")]
         let (first, last) = ((from * 25.0).round() as usize, (to * 25.0).round() as usize);
         let zero = f.video[first..last].iter().map(|v| v.0).min().unwrap();
-        let rate = f.params.audio.as_ref().map_or(1, |a| i64::from(a.clock_rate));
+        let rate = f
+            .params
+            .audio
+            .as_ref()
+            .map_or(1, |a| i64::from(a.clock_rate));
         let audio_zero = zero * rate / 90_000;
-        let mut audio = f.audio.iter().filter(|(pts, _)| *pts >= audio_zero).peekable();
+        let mut audio = f
+            .audio
+            .iter()
+            .filter(|(pts, _)| *pts >= audio_zero)
+            .peekable();
         for (i, (pts, key, data)) in f.video[first..last].iter().enumerate() {
             let i = i64::try_from(i).unwrap();
             let received = begin + i * 40_000 + late(i);
@@ -198,15 +220,23 @@ impl House {
     }
 
     pub fn record(&self, on: bool) {
-        self.wanted.send_replace(Arc::new(vec![(key(), Arc::clone(&self.ring), on)]));
+        self.wanted
+            .send_replace(Arc::new(vec![(key(), Arc::clone(&self.ring), on)]));
     }
 
     /// Until everything before `t` is durable.
     pub async fn durable(&self, t: UtcMicros) {
         let mut durable = self.archive.watch_durable(&key());
         let wait = durable.wait_for(|d| *d >= Some(t));
-        if tokio::time::timeout(Duration::from_secs(20), wait).await.is_err() {
-            panic!("not durable until {t}, but until {:?}; {:?}", self.archive.durable_until(&key()), self.archive.health());
+        if tokio::time::timeout(Duration::from_secs(20), wait)
+            .await
+            .is_err()
+        {
+            panic!(
+                "not durable until {t}, but until {:?}; {:?}",
+                self.archive.durable_until(&key()),
+                self.archive.health()
+            );
         }
     }
 
@@ -227,7 +257,13 @@ impl House {
 
     /// After `stop`: opens the same folder again.
     pub async fn again(self, volume: Option<Arc<dyn Volume>>, now: UtcMicros) -> Self {
-        let Self { folder, config, db, archive, .. } = self;
+        let Self {
+            folder,
+            config,
+            db,
+            archive,
+            ..
+        } = self;
         drop(archive);
         db.close().await;
         Self::open(folder, config, volume, now).await
@@ -284,14 +320,30 @@ pub fn probe_file(path: &Path) -> Probe {
         .output()
         .expect("ffmpeg is installed");
     let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success() && said.is_empty(), "ffmpeg on {}: {said}", path.display());
+    assert!(
+        out.status.success() && said.is_empty(),
+        "ffmpeg on {}: {said}",
+        path.display()
+    );
     let ask = |args: &[&str]| {
-        let out = Command::new("ffprobe").args(["-v", "error"]).args(args).arg(path).output().unwrap();
+        let out = Command::new("ffprobe")
+            .args(["-v", "error"])
+            .args(args)
+            .arg(path)
+            .output()
+            .unwrap();
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     };
     let duration = ask(&["-show_entries", "format=duration", "-of", "csv=p=0"]);
-    let frames =
-        ask(&["-select_streams", "v", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"]);
+    let frames = ask(&[
+        "-select_streams",
+        "v",
+        "-count_frames",
+        "-show_entries",
+        "stream=nb_read_frames",
+        "-of",
+        "csv=p=0",
+    ]);
     let kinds = ask(&["-show_entries", "stream=codec_type", "-of", "csv=p=0"]);
     Probe {
         duration: duration.parse().unwrap(),
@@ -304,13 +356,26 @@ pub fn probe_file(path: &Path) -> Probe {
 /// The access units of the video track, in decode order.
 pub fn access_units(file: &[u8]) -> Vec<Vec<u8>> {
     let mp4 = re_mp4::Mp4::read_bytes(file).unwrap();
-    let track = mp4.tracks().values().find(|t| t.kind == Some(re_mp4::TrackKind::Video)).unwrap();
-    track.samples.iter().map(|s| file[s.byte_range()].to_vec()).collect()
+    let track = mp4
+        .tracks()
+        .values()
+        .find(|t| t.kind == Some(re_mp4::TrackKind::Video))
+        .unwrap();
+    track
+        .samples
+        .iter()
+        .map(|s| file[s.byte_range()].to_vec())
+        .collect()
 }
 
 /// Fails unless spans and gaps tile the range; returns seconds recorded and the gaps.
 pub fn tiles(c: &zhenbei::model::Coverage, asked: TimeRange) -> i64 {
-    let mut all: Vec<TimeRange> = c.spans.iter().copied().chain(c.gaps.iter().map(|g| g.0)).collect();
+    let mut all: Vec<TimeRange> = c
+        .spans
+        .iter()
+        .copied()
+        .chain(c.gaps.iter().map(|g| g.0))
+        .collect();
     all.sort_by_key(|r| r.from);
     assert_eq!(all.first().unwrap().from, asked.from, "{c:?}");
     assert_eq!(all.last().unwrap().to, asked.to, "{c:?}");

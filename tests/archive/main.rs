@@ -1,10 +1,12 @@
 //! The archive on real pictures: what goes in comes out, what is missing is said, whatever happens in between.
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(
-    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests are tests"
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in tests, but does not know helpers of tests as such"
 )]
 
 mod footage;

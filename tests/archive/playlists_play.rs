@@ -45,10 +45,13 @@ async fn ffmpeg_plays_the_playlist() {
         assert_eq!(bytes.len() as u64, file.len());
         fs::write(dir.path().join(format!("segment/{id}.mp4")), bytes).unwrap();
     }
-    let path = dir.path().join("index.m3u8");
-    fs::write(&path, text).unwrap();
-    let p = probe_file(&path);
-    assert_eq!(p.frames, 200, "{p:?}");
+    // ffmpeg's own HLS reader does not start media time anew at a discontinuity (browsers do): each side for itself.
+    for asked in [range(2.5, 5.9), range(10.2, 14.0)] {
+        let path = dir.path().join("index.m3u8");
+        fs::write(&path, house.archive.hls(&key(), asked).await.unwrap().text).unwrap();
+        let p = probe_file(&path);
+        assert_eq!(p.frames, 100, "{p:?}");
+    }
 
     assert!(house.archive.segment(&key(), SegmentId::generate()).await.is_err());
     assert_eq!(house.archive.hls(&key(), range(7.0, 9.0)).await.unwrap_err().code(), "no_footage");

@@ -24,8 +24,8 @@ pub fn decode(payload: &[u8]) -> Decoded {
             return out;
         }
     };
-    match value {
-        Value::Object(object) => match report(&object) {
+    match &value {
+        Value::Object(object) => match report(object) {
             Ok(r) => out.reports.push(r),
             Err(rule) => out.refusals.push(Refusal::new(Place::Byte(0), rule)),
         },
@@ -34,9 +34,9 @@ pub fn decode(payload: &[u8]) -> Decoded {
                 let result = if i >= MAX_ELEMENTS {
                     Err(format!("more than {MAX_ELEMENTS} positions in one message"))
                 } else {
-                    match element {
-                        Value::Object(object) => report(object),
-                        other => Err(format!("{} is not a position object", kind(other))),
+                    match element.as_object() {
+                        Some(object) => report(object),
+                        None => Err(format!("{} is not a position object", kind(element))),
                     }
                 };
                 match result {
@@ -48,13 +48,13 @@ pub fn decode(payload: &[u8]) -> Decoded {
                 }
             }
         }
-        other => out.refusals.push(Refusal::new(
-            Place::Byte(0),
-            format!(
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            let rule = format!(
                 "{} is not a position; send an object or an array of objects",
-                kind(&other)
-            ),
-        )),
+                kind(&value)
+            );
+            out.refusals.push(Refusal::new(Place::Byte(0), rule));
+        }
     }
     out
 }
@@ -120,7 +120,9 @@ fn time(value: &Value) -> Result<UtcMicros, String> {
                 })
             }
         }
-        other => Err(format!("`time` is {}", kind(other))),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err(format!("`time` is {}", kind(value)))
+        }
     }
 }
 

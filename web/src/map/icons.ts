@@ -39,9 +39,9 @@ export const classOf = (name: string | null) => (name && name in SHAPES ? name :
 function hatch(ctx: CanvasRenderingContext2D): void {
   ctx.save()
   ctx.clip()
-  ctx.fillStyle = '#3d474f'
+  ctx.fillStyle = '#5d6973'
   ctx.fillRect(-15, -15, 30, 30)
-  ctx.strokeStyle = '#1e262c'
+  ctx.strokeStyle = '#333d45'
   ctx.lineWidth = 2
   for (let x = -30; x < 30; x += 5) {
     ctx.beginPath()
@@ -67,10 +67,10 @@ export function vehicleSprite(name: string, state: VehicleState, letter: string)
   } else {
     hatch(ctx)
     ctx.setLineDash([3, 2])
-    ctx.strokeStyle = '#8b98a3'
+    ctx.strokeStyle = '#b3bfc8'
   }
   ctx.stroke()
-  ctx.fillStyle = state === 'moving' ? '#ffffff' : state === 'stopped' ? '#c6dbeb' : '#d3dae0'
+  ctx.fillStyle = state === 'moving' ? '#ffffff' : state === 'stopped' ? '#c6dbeb' : '#f0f4f7'
   ctx.font = "600 11px 'Noto Sans SC','Noto Sans CJK SC','Microsoft YaHei',sans-serif"
   ctx.textAlign = 'center'
   ctx.textBaseline = 'middle'

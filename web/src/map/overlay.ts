@@ -155,16 +155,31 @@ export class Overlay {
     visible.sort((a, b) => ORDER[a.position.state] - ORDER[b.position.state])
     const labelStale = visible.filter((car) => car.position.state === 'stale').length <= STALE_LABELS_AT_MOST && zoom >= 12
     for (const car of visible) this.drawCar(car, now, serverNow, size, zoom, labelStale)
-    canvas.dataset.drawn = String(visible.length)
+    this.tell(visible, width, height)
     this.drawnAt = now
     this.dirty = false
+  }
+
+  /** For tests and for people who read the page by other means: how many are drawn, and where the moving one nearest the middle is. */
+  private tell(visible: Car[], width: number, height: number): void {
+    let nearest = Infinity
+    let probe = ''
+    for (const car of visible) {
+      const away = Math.hypot(car.x - width / 2, car.y - height / 2)
+      if (car.position.state !== 'moving' || away >= nearest) continue
+      nearest = away
+      probe = `${car.position.vehicle} ${Math.round(car.x)} ${Math.round(car.y)}`
+    }
+    this.canvas.dataset.drawn = String(visible.length)
+    this.canvas.dataset.probe = probe
   }
 
   private drawCar(car: Car, now: number, serverNow: number, size: number, zoom: number, labelStale: boolean): void {
     const { position } = car
     const age = Math.max(0, serverNow - car.atMs)
     const name = classOf(position.class)
-    const solid = fade(age)
+    // A stale marker says so by its hatching; to fade it as well would hide it.
+    const solid = position.state === 'stale' ? 0.9 : fade(age)
     if (this.selected?.kind === 'vehicle' && this.selected.id === position.vehicle) this.ring(car.x, car.y)
     const course = car.glide.at(now).course
     if (position.state === 'moving' && course !== null) this.put(this.heading, car.x, car.y, size * 1.3, solid, course)

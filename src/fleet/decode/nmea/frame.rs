@@ -113,7 +113,10 @@ fn check(at: usize, rest: &[u8]) -> Result<Frame, FrameError> {
     let digits: String = tail.chars().take(2).collect();
     let is_checksum = digits.len() == 2
         && digits.bytes().all(|b| b.is_ascii_hexdigit())
-        && tail.bytes().nth(2).is_none_or(|b| b == b',' || b == b' ');
+        && tail
+            .as_bytes()
+            .get(2)
+            .is_none_or(|b| matches!(b, b',' | b' '));
     let (true, Ok(told)) = (is_checksum, u8::from_str_radix(&digits, 16)) else {
         return wrong(format!(
             "the checksum `*{}` is not two hexadecimal digits",

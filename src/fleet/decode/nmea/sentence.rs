@@ -173,13 +173,13 @@ fn rmc(fields: &[&str]) -> Result<Rmc, String> {
     let track = field(fields, 7);
     decimal(knots, "speed")?;
     decimal(track, "course")?;
-    let data = with_crate(
-        &format!("GPRMC,,A,{place},{knots},{track},,,"),
-        |r| match r {
-            ParseResult::RMC(data) => Some(data),
-            _ => None,
-        },
-    )?;
+    let data = with_crate(&format!("GPRMC,,A,{place},{knots},{track},,,"), |r| {
+        if let ParseResult::RMC(data) = r {
+            Some(data)
+        } else {
+            None
+        }
+    })?;
     Ok(Rmc {
         time: time_of_day(field(fields, 0))?,
         date: date(field(fields, 8))?,
@@ -215,9 +215,12 @@ fn gga(fields: &[&str]) -> Result<Gga, String> {
     decimal(height, "altitude")?;
     let data = with_crate(
         &format!("GPGGA,,{place},{quality},{satellites},{hdop},{height},M,,M,,"),
-        |r| match r {
-            ParseResult::GGA(data) => Some(data),
-            _ => None,
+        |r| {
+            if let ParseResult::GGA(data) = r {
+                Some(data)
+            } else {
+                None
+            }
         },
     )?;
     Ok(Gga {
@@ -256,9 +259,12 @@ fn gns(fields: &[&str]) -> Result<Option<Position>, String> {
 }
 
 fn place_of(lat_lon: &str) -> Result<Position, String> {
-    let data = with_crate(&format!("GPGLL,{lat_lon},,A,"), |r| match r {
-        ParseResult::GLL(data) => Some(data),
-        _ => None,
+    let data = with_crate(&format!("GPGLL,{lat_lon},,A,"), |r| {
+        if let ParseResult::GLL(data) = r {
+            Some(data)
+        } else {
+            None
+        }
     })?;
     position(data.latitude, data.longitude)
 }

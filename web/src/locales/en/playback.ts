@@ -1,7 +1,7 @@
 export default {
   playback: {
     pick: 'Choose a camera', pickHint: 'Choose a camera on the left: the time line shows what is recorded and where the gaps are.', addCamera: 'Add in step', limit: 'At most {n} cameras at once', time: 'Time', now: 'Newest', day: '24 h', hour: '1 h', minutes: '10 min',
-    play: 'Play', pause: 'Pause', frameBack: 'Previous frame', frameOn: 'Next frame', speed: 'Speed', markIn: 'In I', markOut: 'Out O', clearMarks: 'Clear marks', marked: '{length} marked', attach: 'Attach to case', download: 'Download clip', nothingMarked: 'Mark the start and end with I and O first',
+    play: 'Play', pause: 'Pause', frameBack: 'Previous frame', frameOn: 'Next frame', speed: 'Speed', markIn: 'In I', markOut: 'Out O', clearMarks: 'Clear marks', marked: '{length} marked', attach: 'Attach to case', downloadMinute: 'Download this minute', download: 'Download clip', nothingMarked: 'Mark the start and end with I and O first',
     badMarks: 'The out mark must be later than the in mark', noFootage: 'Nothing was recorded at this moment', inGap: 'Gap: {cause} ({from} – {to})', skippedGap: 'Skipped a gap of {length}: {cause}', cannotPlay: 'This browser cannot play {codec}: these are still pictures from the server', loadingClip: 'Loading the recording…', loadingStill: 'Fetching the picture…', clipFailed: 'The recording could not be loaded', stillAt: 'Picture of {time}',
     recorded: 'Recorded', gapLegend: 'Gap', marks: 'Marked', coverageFailed: 'The recorded spans could not be loaded', utc: 'UTC+8', keys: 'Space play/pause · ←→ 5 s (Shift 1 min) · ,. frame · [ ] speed · I/O marks · Enter attach · wheel zoom · Shift+wheel pan', liveEdge: 'This is the newest recording',
   },
