@@ -281,15 +281,12 @@ pub(super) fn length(prefix: &[u8]) -> Option<usize> {
     (n > PREFIX && n <= LONGEST).then_some(n)
 }
 
-/// Where in `bytes` the next fragment may begin.
+/// Where in `bytes` the type of the next fragment's first box is: the fragment may begin four bytes before.
 pub(super) fn search(bytes: &[u8]) -> Option<usize> {
     let mut needle = *b"uuid____________________";
     needle[4..20].copy_from_slice(&FRAGMENT_UUID);
     let needle = needle.get(..20).unwrap_or(&[]);
-    bytes
-        .windows(needle.len())
-        .position(|w| w == needle)
-        .and_then(|at| at.checked_sub(4))
+    bytes.windows(needle.len()).position(|w| w == needle)
 }
 
 /// A whole fragment read back and checked.

@@ -79,8 +79,8 @@ impl Archive {
         let mut out = Vec::with_capacity(total.min(limit));
         for (i, (row, place)) in places.into_iter().enumerate() {
             // The i-th is taken when it begins another of `limit` equal shares.
-            if total <= limit || i * limit / total != (i.wrapping_sub(1)) * limit / total || i == 0
-            {
+            let share = |i: usize| i * limit / total.max(1);
+            if total <= limit || i == 0 || share(i) != share(i - 1) {
                 out.push(self.read_key(row, place).await?);
             }
         }

@@ -143,6 +143,11 @@ impl Archive {
         self.inner.troubles.health()
     }
 
+    /// Applies the retention rules once, now; returns the number of files deleted. [`Archive::run`] does it regularly.
+    pub async fn tidy(&self) -> Result<usize> {
+        self.inner.tidy().await
+    }
+
     /// Bytes in the archive, as far as indexed.
     pub fn bytes(&self) -> u64 {
         self.inner.bytes.load(Ordering::Relaxed)

@@ -82,7 +82,13 @@ impl Archive {
                     let wanted = streams.borrow_and_update().clone();
                     reconcile(inner, &disk, &wanted, &mut running, &mut tasks);
                 }
-                Some(ended) = tasks.join_next_with_id() => reap(ended, &mut running),
+                Some(ended) = tasks.join_next_with_id() => {
+                    // A defect waits for the sweep, so that it cannot spin.
+                    if reap(ended, &mut running) {
+                        let wanted = streams.borrow().clone();
+                        reconcile(inner, &disk, &wanted, &mut running, &mut tasks);
+                    }
+                }
                 _ = timer.tick() => {
                     // An error is in the health and tried again with the next tick.
                     inner.sync_round(&disk, &mut carry).await.ok();
@@ -167,10 +173,11 @@ fn reconcile(
     }
 }
 
+/// Returns whether it ended as it should.
 fn reap(
     ended: Result<(Id, ()), tokio::task::JoinError>,
     running: &mut HashMap<StreamKey, Running>,
-) {
+) -> bool {
     let id = match &ended {
         Ok((id, ())) => *id,
         Err(e) => e.id(),
@@ -180,10 +187,12 @@ fn reap(
         .find(|(_, r)| r.task == id)
         .map(|(k, _)| k.clone())
     else {
-        return;
+        return true;
     };
+    let well = ended.is_ok();
     if let Err(e) = ended {
         tracing::error!(stream = %key, error = %e, "a recorder ended by a defect; it is begun again");
     }
     running.remove(&key);
+    well
 }

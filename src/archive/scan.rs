@@ -63,7 +63,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
             continue;
         }
         // Damage: perhaps a whole fragment lies behind it. A torn tail has none.
-        match next_candidate(&file, at + 1, len)? {
+        match next_candidate(&file, at + 8, len)? {
             Some(next) => at = next,
             None => break,
         }
@@ -116,7 +116,7 @@ fn next_candidate(file: &File, mut at: u64, len: u64) -> io::Result<Option<u64>>
     while at < len {
         let bytes = read_up_to(file, at, SEARCH)?;
         if let Some(found) = fragment::search(&bytes) {
-            return Ok(Some(at + found as u64));
+            return Ok(Some(at + found as u64 - 4));
         }
         if bytes.len() < SEARCH {
             return Ok(None);

@@ -59,6 +59,17 @@ impl Inner {
         let work = tokio::task::spawn_blocking(move || {
             let (mut parts, mut failed) = (Vec::new(), Vec::new());
             for w in written {
+                let stream = w.part.row.segment.stream.clone();
+                let ranges = w.part.fragments.iter().map(|f| f.fragment.range).collect();
+                if w.suspect.load(Ordering::Relaxed) {
+                    // Appended before the writer knew. The file's row is closed already.
+                    failed.push(Failed {
+                        stream,
+                        ranges,
+                        cause: GapCause::DiskError,
+                    });
+                    continue;
+                }
                 let synced = w
                     .file
                     .sync()
@@ -70,7 +81,6 @@ impl Inner {
                 // After a failed fsync the kernel may have dropped the pages and call them clean: nothing since the last
                 // good sync can be trusted, and trying again would lie.
                 w.suspect.store(true, Ordering::Relaxed);
-                let stream = w.part.row.segment.stream.clone();
                 tracing::error!(
                     stream = %stream, file = %w.part.row.segment.path, error = %e,
                     fragments = w.part.fragments.len(),
@@ -79,7 +89,7 @@ impl Inner {
                 troubles.disk(Some(disk_message(&root, &e)));
                 failed.push(Failed {
                     stream,
-                    ranges: w.part.fragments.iter().map(|f| f.fragment.range).collect(),
+                    ranges,
                     cause: cause_of(&e),
                 });
                 if let Some(mut row) = w.before {

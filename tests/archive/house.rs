@@ -185,6 +185,31 @@ impl House {
         begin + i64::try_from(last - first).unwrap() * 40_000
     }
 
+    /// Goes on with the session of `play(f, 0.0, from, begin)`: same media time, same clock.
+    pub fn play_on(&self, f: &Footage, from: f64, to: f64, begin: UtcMicros) {
+        #[allow(clippy::cast_possible_truncation, reason = "test times are small")]
+        let (first, last) = ((from * 25.0).round() as usize, (to * 25.0).round() as usize);
+        for (pts, key, data) in &f.video[first..last] {
+            let received = begin + pts * 100 / 9;
+            self.clock.set(received);
+            self.push(Frame {
+                media: Media::Video,
+                pts: *pts,
+                received,
+                key: *key,
+                data: data.clone(),
+                lost: 0,
+                params: Arc::clone(&f.params),
+            });
+        }
+    }
+
+    /// The camera's stream gets another ring, as when its configuration changes.
+    pub fn replace_ring(&mut self, ring: Arc<Ring>) {
+        self.ring = ring;
+        self.record(true);
+    }
+
     pub fn push(&self, frame: Frame) {
         self.ring.push(Item::Frame(Arc::new(frame)));
     }
@@ -322,7 +347,8 @@ pub fn probe_file(path: &Path) -> Probe {
     let kinds = ask(&["-show_entries", "stream=codec_type", "-of", "csv=p=0"]);
     Probe {
         duration: duration.parse().unwrap(),
-        frames: frames.trim_end_matches(',').parse().unwrap(),
+        // A playlist tells its stream twice.
+        frames: frames.lines().next().unwrap().trim_end_matches(',').parse().unwrap(),
         audio: kinds.contains("audio"),
     }
 }

@@ -12,4 +12,10 @@
 mod footage;
 mod house;
 
+mod a_crash_loses_only_the_tail;
+mod cameras_change_and_misbehave;
 mod clips_play_what_was_asked_for;
+mod every_missing_moment_has_a_cause;
+mod playlists_play;
+mod retention_respects_holds;
+mod the_disk_fails;
