@@ -55,10 +55,11 @@ impl Plan {
     /// At least one camera and one vehicle. The ports of the cameras are still zero.
     pub fn new(cameras: usize, vehicles: usize, seed: u64) -> Self {
         let city = City::new(seed);
-        let cameras = sites(&city, cameras.max(1))
+        let cameras = cameras.max(1);
+        let cameras = sites(&city, cameras)
             .into_iter()
             .enumerate()
-            .map(|(i, (node, edge))| camera(&city, i, node, edge))
+            .map(|(i, site)| camera(&city, i, cameras, site))
             .collect();
         Self {
             cameras,
@@ -153,7 +154,7 @@ fn sites(city: &City, wanted: usize) -> Vec<(usize, usize)> {
     out
 }
 
-fn camera(city: &City, index: usize, node: usize, edge: usize) -> PlannedCamera {
+fn camera(city: &City, index: usize, count: usize, (node, edge): (usize, usize)) -> PlannedCamera {
     let roads = &city.roads;
     let heading_deg = bearing(roads, node, edge);
     let along = city.street(edge);
@@ -171,12 +172,12 @@ fn camera(city: &City, index: usize, node: usize, edge: usize) -> PlannedCamera 
         name,
         seed,
         port: 0,
-        // One of each kind among the first five; the rest are plain.
+        // One of each kind among the first four, and the last one drops out; the rest are plain.
         h265: index == 1,
         auth: (index == 2).then(|| ("operator".into(), "yulin-2026".into())),
         main,
         sub: (index == 3 || index % 3 == 0).then_some(SMALL),
-        outage: (index == 4).then_some(OUTAGE),
+        outage: (index + 1 == count).then_some(OUTAGE),
     };
     PlannedCamera {
         spec,
