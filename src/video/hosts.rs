@@ -109,27 +109,40 @@ impl Hosts {
 impl Host {
     /// Waits for its turn.
     pub(super) async fn leave(self: &Arc<Self>, account: Option<Account>) -> Leave {
-        let proving = match account {
-            Some(account) if !self.accounts().right.contains(&account) => {
-                // A host that does not answer at all locks no accounts: do not queue behind it for long.
-                let turn = Arc::clone(&self.proving).lock_owned();
-                let only = tokio::time::timeout(self.patience, turn).await.ok();
-                if self.accounts().refused.contains(&account) {
-                    return Leave::Refused;
-                }
-                let proving = Proving {
-                    host: Arc::clone(self),
-                    account,
-                    _only: only,
-                };
-                (!self.accounts().right.contains(&account)).then_some(proving)
-            }
-            Some(_) | None => None,
-        };
-        match Arc::clone(&self.opening).acquire_owned().await {
-            Ok(permit) => Leave::Open(permit, proving),
+        loop {
+            let proving = match account {
+                Some(account) if !self.is_right(account) => Some(self.prove(account).await),
+                Some(_) | None => None,
+            };
             // Never closed; if it were, waiting for ever would be the only wrong answer.
-            Err(_) => Leave::Refused,
+            let Ok(permit) = Arc::clone(&self.opening).acquire_owned().await else {
+                return Leave::Refused;
+            };
+            let Some(account) = account else {
+                return Leave::Open(permit, None);
+            };
+            // What was known when the queue was joined may be otherwise now.
+            if self.accounts().refused.contains(&account) {
+                return Leave::Refused;
+            }
+            if self.is_right(account) {
+                return Leave::Open(permit, None);
+            }
+            if proving.is_some() {
+                return Leave::Open(permit, proving);
+            }
+        }
+    }
+
+    /// Waits until no other stream tries an account here. A host that does not answer at all locks no accounts, so nobody
+    /// queues behind it for long.
+    async fn prove(self: &Arc<Self>, account: Account) -> Proving {
+        let turn = Arc::clone(&self.proving).lock_owned();
+        let only = tokio::time::timeout(self.patience, turn).await.ok();
+        Proving {
+            host: Arc::clone(self),
+            account,
+            _only: only,
         }
     }
 

@@ -91,10 +91,16 @@ async fn also_when_it_is_changed_at_the_recorder() {
     *site.password.lock().unwrap() = Some("new".into());
     site.power_cut
         .store(true, std::sync::atomic::Ordering::SeqCst);
-    sleep(Duration::from_millis(100)).await;
+    bench
+        .until("all wait", S, |b| b.count(StreamState::Backoff) == 16)
+        .await;
     site.power_cut
         .store(false, std::sync::atomic::Ordering::SeqCst);
     let before = site.attempts.lock().unwrap().len();
+    // All at the same moment, so that most of them queue for the host.
+    for n in 0..16 {
+        bench.video.retry(&main_of(&format!("ch{n}")));
+    }
     sleep(DAY).await;
     let tries = site.attempts.lock().unwrap().len() - before;
     assert!(

@@ -107,9 +107,8 @@ async fn serve(socket: TcpStream, script: Script, log: Arc<Mutex<Vec<String>>>) 
         let Some((method, url, cseq)) = request else {
             return;
         };
-        let path = url
-            .split_once("://")
-            .and_then(|(_, r)| r.find('/').map(|n| r[n..].to_owned()))
+        let path = url::Url::parse(&url)
+            .map(|u| u.path().to_owned())
             .unwrap_or_default();
         let asked = format!("{method} {path}");
         log.lock().unwrap().push(asked.clone());
