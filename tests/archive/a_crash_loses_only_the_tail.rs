@@ -33,7 +33,11 @@ async fn the_hole_is_one_gap_and_what_was_durable_plays() {
     house.durable(at(6.0)).await;
     let mut house = house.crash(at(10.0)).await;
     assert_eq!(house.archive.durable_until(&key()), Some(at(6.0)));
-    let open = house.archive.coverage(&key(), range(0.0, 10.0)).await.unwrap();
+    let open = house
+        .archive
+        .coverage(&key(), range(0.0, 10.0))
+        .await
+        .unwrap();
     assert_eq!(open.gaps, [(range(6.0, 10.0), GapCause::Restart)]);
     house.play(&f, 7.0, 12.0, at(10.5));
     house.stop().await;
@@ -56,18 +60,45 @@ async fn a_torn_tail_is_cut_wherever_it_tears() {
     let mut house = House::new().await;
     house.play(&f, 0.0, 5.0, T0);
     house.stop().await;
-    let parts = house.db.archive_between(&key(), range(0.0, 5.0)).await.unwrap();
+    let parts = house
+        .db
+        .archive_between(&key(), range(0.0, 5.0))
+        .await
+        .unwrap();
     assert_eq!(parts.len(), 1);
     let row = &parts[0].row;
     let path = row.segment.path.clone();
     let whole = fs::read(house.dir().join(&path)).unwrap();
-    let fragments: Vec<_> = parts[0].fragments.iter().map(|f| f.fragment.clone()).collect();
+    let fragments: Vec<_> = parts[0]
+        .fragments
+        .iter()
+        .map(|f| f.fragment.clone())
+        .collect();
     let last = fragments.last().unwrap();
     let (begin, end) = (usize::try_from(last.offset).unwrap(), whole.len());
-    let mdat = begin + whole[begin..].windows(4).position(|w| w == b"mdat").unwrap();
-    let moof = begin + whole[begin..].windows(4).position(|w| w == b"moof").unwrap();
-    let prft = begin + whole[begin..].windows(4).position(|w| w == b"prft").unwrap();
-    let mut tears = vec![begin, begin + 1, begin + 7, begin + 30, begin + 60, begin + 100];
+    let mdat = begin
+        + whole[begin..]
+            .windows(4)
+            .position(|w| w == b"mdat")
+            .unwrap();
+    let moof = begin
+        + whole[begin..]
+            .windows(4)
+            .position(|w| w == b"moof")
+            .unwrap();
+    let prft = begin
+        + whole[begin..]
+            .windows(4)
+            .position(|w| w == b"prft")
+            .unwrap();
+    let mut tears = vec![
+        begin,
+        begin + 1,
+        begin + 7,
+        begin + 30,
+        begin + 60,
+        begin + 100,
+    ];
     for field in [prft, moof, mdat] {
         tears.extend([field - 4, field - 1, field, field + 3, field + 4, field + 9]);
     }
@@ -87,18 +118,37 @@ async fn a_torn_tail_is_cut_wherever_it_tears() {
             let mut torn = whole[..keep].to_vec();
             torn.resize(keep + zeros, 0);
             fs::write(&at_home, &torn).unwrap();
-            let mut house =
-                House::open(std::sync::Arc::clone(&folder), crate::house::config(), None, at(60.0)).await;
+            let mut house = House::open(
+                std::sync::Arc::clone(&folder),
+                crate::house::config(),
+                None,
+                at(60.0),
+            )
+            .await;
             let expected: Vec<_> = fragments
                 .iter()
                 .filter(|f| f.offset + u64::from(f.len) <= keep as u64)
                 .cloned()
                 .collect();
-            let found = house.db.archive_between(&key(), range(0.0, 5.0)).await.unwrap();
-            let rows: Vec<_> = found[0].fragments.iter().map(|f| f.fragment.clone()).collect();
-            assert_eq!(rows, expected, "torn after {keep} of {end}, {zeros} zeros behind");
+            let found = house
+                .db
+                .archive_between(&key(), range(0.0, 5.0))
+                .await
+                .unwrap();
+            let rows: Vec<_> = found[0]
+                .fragments
+                .iter()
+                .map(|f| f.fragment.clone())
+                .collect();
+            assert_eq!(
+                rows, expected,
+                "torn after {keep} of {end}, {zeros} zeros behind"
+            );
             let now = expected.last().unwrap();
-            assert_eq!(fs::metadata(&at_home).unwrap().len(), now.offset + u64::from(now.len));
+            assert_eq!(
+                fs::metadata(&at_home).unwrap().len(),
+                now.offset + u64::from(now.len)
+            );
             assert_eq!(house.archive.durable_until(&key()), Some(now.range.to));
             probe_file(&at_home);
             house.stop().await;
@@ -132,9 +182,15 @@ async fn a_lost_index_comes_back_equal() {
         fs::remove_file(house.folder.path().join(name)).ok();
     }
     let house = house.again(None, at(30.0)).await;
-    assert_eq!(house.db.archive_between(&key(), asked).await.unwrap(), before);
+    assert_eq!(
+        house.db.archive_between(&key(), asked).await.unwrap(),
+        before
+    );
     assert_eq!(house.db.archive_gaps(&key(), asked).await.unwrap(), gaps);
-    assert!(house.bytes(range(1.0, 27.0)).await == clip, "the same clip, byte for byte");
+    assert!(
+        house.bytes(range(1.0, 27.0)).await == clip,
+        "the same clip, byte for byte"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +203,11 @@ async fn the_hash_chain_goes_on_over_restarts() {
         house.stop().await;
         house = house.again(None, begin + 9_000_000).await;
     }
-    let parts = house.db.archive_between(&key(), range(0.0, 30.0)).await.unwrap();
+    let parts = house
+        .db
+        .archive_between(&key(), range(0.0, 30.0))
+        .await
+        .unwrap();
     let mut previous = [0u8; 32];
     let mut seq = 1;
     for part in &parts {
@@ -161,7 +221,10 @@ async fn the_hash_chain_goes_on_over_restarts() {
             assert_eq!(fragment[24..56], f.sha256);
             let digest: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&fragment[56..]).into();
             assert_eq!(digest, f.sha256);
-            assert_eq!(i64::from_be_bytes(fragment[64..72].try_into().unwrap()), seq);
+            assert_eq!(
+                i64::from_be_bytes(fragment[64..72].try_into().unwrap()),
+                seq
+            );
             assert_eq!(fragment[72..104], previous);
             previous = f.sha256;
             seq += 1;
@@ -176,7 +239,11 @@ async fn damage_in_the_middle_keeps_what_lies_behind_it() {
     let mut house = House::new().await;
     house.play(&f, 0.0, 6.0, T0);
     house.stop().await;
-    let parts = house.db.archive_between(&key(), range(0.0, 6.0)).await.unwrap();
+    let parts = house
+        .db
+        .archive_between(&key(), range(0.0, 6.0))
+        .await
+        .unwrap();
     let third = parts[0].fragments[2].fragment.clone();
     let path = house.dir().join(&parts[0].row.segment.path);
     let len = fs::metadata(&path).unwrap().len();
@@ -185,13 +252,22 @@ async fn damage_in_the_middle_keeps_what_lies_behind_it() {
     {
         use std::os::unix::fs::FileExt;
         let file = OpenOptions::new().write(true).open(&path).unwrap();
-        file.write_all_at(&[0xff; 64], third.offset + u64::from(third.len) - 100).unwrap();
+        file.write_all_at(&[0xff; 64], third.offset + u64::from(third.len) - 100)
+            .unwrap();
     }
     let house = house.again(None, at(20.0)).await;
-    let found = house.db.archive_between(&key(), range(0.0, 6.0)).await.unwrap();
+    let found = house
+        .db
+        .archive_between(&key(), range(0.0, 6.0))
+        .await
+        .unwrap();
     let seqs: Vec<i64> = found[0].fragments.iter().map(|f| f.fragment.seq).collect();
     assert_eq!(seqs, [1, 2, 4, 5, 6]);
-    assert_eq!(fs::metadata(&path).unwrap().len(), len, "nothing is cut off");
+    assert_eq!(
+        fs::metadata(&path).unwrap().len(),
+        len,
+        "nothing is cut off"
+    );
     let asked = range(0.0, 6.0);
     let c = house.archive.coverage(&key(), asked).await.unwrap();
     tiles(&c, asked);

@@ -85,7 +85,10 @@ async fn switching_recording_off_is_remembered_over_a_restart() {
     house.stop().await;
     assert_eq!(
         gaps(&house, range(0.0, 205.0)).await,
-        [(range(4.0, 200.0), GapCause::Stopped), (range(200.0, 201.0), GapCause::CameraDown)]
+        [
+            (range(4.0, 200.0), GapCause::Stopped),
+            (range(200.0, 201.0), GapCause::CameraDown)
+        ]
     );
 }
 
@@ -94,10 +97,17 @@ async fn a_stream_never_recorded_and_a_range_in_the_future() {
     let house = House::new().await;
     let other = zhenbei::model::StreamKey::main(zhenbei::model::CameraId::new("cam-none").unwrap());
     house.clock.set(at(50.0));
-    let c = house.archive.coverage(&other, range(0.0, 100.0)).await.unwrap();
+    let c = house
+        .archive
+        .coverage(&other, range(0.0, 100.0))
+        .await
+        .unwrap();
     assert_eq!(
         c.gaps,
-        [(range(0.0, 50.0), GapCause::NotRecorded), (range(50.0, 100.0), GapCause::NotYet)]
+        [
+            (range(0.0, 50.0), GapCause::NotRecorded),
+            (range(50.0, 100.0), GapCause::NotYet)
+        ]
     );
     assert_eq!(c.durable_until, None);
 }
@@ -110,7 +120,10 @@ async fn what_is_not_durable_yet_is_not_told_as_recorded() {
     house.play(&f, 0.0, 3.5, T0);
     house.durable(at(3.0)).await;
     house.clock.set(at(3.5));
-    assert_eq!(gaps(&house, range(0.0, 5.0)).await, [(range(3.0, 5.0), GapCause::NotYet)]);
+    assert_eq!(
+        gaps(&house, range(0.0, 5.0)).await,
+        [(range(3.0, 5.0), GapCause::NotYet)]
+    );
     house.stop().await;
 }
 
@@ -133,9 +146,15 @@ async fn pictures_lost_on_the_way() {
     }
     house.clock.set(at(12.0));
     house.stop().await;
-    assert_eq!(gaps(&house, range(0.0, 12.0)).await, [(range(4.0, 10.0), GapCause::RtpLoss)]);
+    assert_eq!(
+        gaps(&house, range(0.0, 12.0)).await,
+        [(range(4.0, 10.0), GapCause::RtpLoss)]
+    );
     let clip = house.clip(range(9.0, 12.0)).await;
-    assert_eq!(clip.fragments().iter().map(|f| f.packets_lost).sum::<u32>(), 400);
+    assert_eq!(
+        clip.fragments().iter().map(|f| f.packets_lost).sum::<u32>(),
+        400
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,14 +173,26 @@ async fn a_recorder_that_falls_behind_its_ring() {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let end = house.play(&f, 0.0, 20.0, at(10.0));
     house.stop().await;
-    let c = house.archive.coverage(&key(), range(0.0, 30.0)).await.unwrap();
+    let c = house
+        .archive
+        .coverage(&key(), range(0.0, 30.0))
+        .await
+        .unwrap();
     let recorded = tiles(&c, range(0.0, 30.0));
     assert!(recorded >= 3 * SECOND, "{c:?}");
     assert_eq!(c.spans.last().unwrap().to, end);
-    let overrun: Vec<_> = c.gaps.iter().filter(|g| g.1 == GapCause::RingOverrun).collect();
+    let overrun: Vec<_> = c
+        .gaps
+        .iter()
+        .filter(|g| g.1 == GapCause::RingOverrun)
+        .collect();
     // Whether it was overrun depends on the machine; what is missing of the second run has this cause and no other.
     let second: i64 = 20 * SECOND
-        - c.spans.iter().filter(|s| s.from >= at(10.0)).map(TimeRange::micros).sum::<i64>();
+        - c.spans
+            .iter()
+            .filter(|s| s.from >= at(10.0))
+            .map(TimeRange::micros)
+            .sum::<i64>();
     let told: i64 = overrun.iter().map(|g| g.0.micros()).sum();
     let first = c.spans.iter().find(|s| s.from >= at(10.0)).unwrap().from;
     assert_eq!(second, told + first.micros_since(at(10.0)), "{c:?}");
@@ -171,8 +202,12 @@ async fn a_recorder_that_falls_behind_its_ring() {
 async fn any_history_tiles() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let f = footage::h264(20);
-    let faults =
-        [None, Some(FaultKind::Closed), Some(FaultKind::PictureStopped), Some(FaultKind::TimedOut)];
+    let faults = [
+        None,
+        Some(FaultKind::Closed),
+        Some(FaultKind::PictureStopped),
+        Some(FaultKind::TimedOut),
+    ];
     for _ in 0..6 {
         let mut house = House::new().await;
         let steps = proptest::collection::vec((0u32..15, 1u32..60, 0usize..4, 0u32..3_000), 1..8)
@@ -185,7 +220,10 @@ async fn any_history_tiles() {
             let (from, to) = (f64::from(from), f64::from(from) + f64::from(frames) * 0.04);
             now = house.play(&f, from, to, now);
             sent += i64::from(frames) * 40_000;
-            house.ring.push(Item::End(SessionEnd { at: now, fault: faults[fault] }));
+            house.ring.push(Item::End(SessionEnd {
+                at: now,
+                fault: faults[fault],
+            }));
             now = now + i64::from(pause) * 1_000;
         }
         house.clock.set(now);
@@ -194,6 +232,9 @@ async fn any_history_tiles() {
         let c = house.archive.coverage(&key(), all).await.unwrap();
         let recorded = tiles(&c, all);
         // Pauses shorter than a picture are no gaps.
-        assert!((sent..sent + 8 * 40_000).contains(&recorded), "{sent} {recorded} {c:?}");
+        assert!(
+            (sent..sent + 8 * 40_000).contains(&recorded),
+            "{sent} {recorded} {c:?}"
+        );
     }
 }

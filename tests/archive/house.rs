@@ -348,7 +348,13 @@ pub fn probe_file(path: &Path) -> Probe {
     Probe {
         duration: duration.parse().unwrap(),
         // A playlist tells its stream twice.
-        frames: frames.lines().next().unwrap().trim_end_matches(',').parse().unwrap(),
+        frames: frames
+            .lines()
+            .next()
+            .unwrap()
+            .trim_end_matches(',')
+            .parse()
+            .unwrap(),
         audio: kinds.contains("audio"),
     }
 }

@@ -33,7 +33,12 @@ async fn ffmpeg_plays_the_playlist() {
     // Serve it as files: the same names, the same bytes.
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("segment")).unwrap();
-    for part in house.db.archive_between(&key(), playlist.range).await.unwrap() {
+    for part in house
+        .db
+        .archive_between(&key(), playlist.range)
+        .await
+        .unwrap()
+    {
         let id = part.row.segment.id;
         let file = house.archive.segment(&key(), id).await.unwrap();
         assert!(file.is_closed());
@@ -53,6 +58,20 @@ async fn ffmpeg_plays_the_playlist() {
         assert_eq!(p.frames, 100, "{p:?}");
     }
 
-    assert!(house.archive.segment(&key(), SegmentId::generate()).await.is_err());
-    assert_eq!(house.archive.hls(&key(), range(7.0, 9.0)).await.unwrap_err().code(), "no_footage");
+    assert!(
+        house
+            .archive
+            .segment(&key(), SegmentId::generate())
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        house
+            .archive
+            .hls(&key(), range(7.0, 9.0))
+            .await
+            .unwrap_err()
+            .code(),
+        "no_footage"
+    );
 }

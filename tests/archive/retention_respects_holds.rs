@@ -35,15 +35,26 @@ async fn what_is_too_old_goes_and_leaves_a_tombstone() {
     let c = house.archive.coverage(&key(), asked).await.unwrap();
     tiles(&c, asked);
     assert_eq!(c.gaps.len(), 1);
-    assert_eq!((c.gaps[0].0.from, c.gaps[0].1), (at(0.0), GapCause::Retention));
+    assert_eq!(
+        (c.gaps[0].0.from, c.gaps[0].1),
+        (at(0.0), GapCause::Retention)
+    );
     let tombstones = house.db.archive_tombstones(&key(), asked).await.unwrap();
     assert_eq!(tombstones.len(), gone);
     assert!(tombstones.iter().all(|t| t.rule == "retention_days = 1"));
     for (path, _) in files {
         let stays = !tombstones.iter().any(|t| t.path == path);
-        assert_eq!(house.dir().join(&path).try_exists().unwrap(), stays, "{path}");
+        assert_eq!(
+            house.dir().join(&path).try_exists().unwrap(),
+            stays,
+            "{path}"
+        );
     }
-    let e = house.archive.clip(&key(), range(0.0, 1.0)).await.unwrap_err();
+    let e = house
+        .archive
+        .clip(&key(), range(0.0, 1.0))
+        .await
+        .unwrap_err();
     assert!(e.detail().contains("retention"), "{e}");
 }
 
@@ -78,9 +89,16 @@ async fn what_is_held_stays_and_what_is_read_waits() {
         }
     }
     house.archive.tidy().await.unwrap();
-    let e = house.archive.clip(&key(), range(8.0, 9.0)).await.unwrap_err();
+    let e = house
+        .archive
+        .clip(&key(), range(8.0, 9.0))
+        .await
+        .unwrap_err();
     assert_eq!(e.code(), "no_footage", "nobody reads it any more");
-    assert!(house.archive.clip(&key(), range(2.9, 3.2)).await.is_ok(), "held");
+    assert!(
+        house.archive.clip(&key(), range(2.9, 3.2)).await.is_ok(),
+        "held"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +109,11 @@ async fn the_oldest_go_when_there_is_too_much() {
     let mut house = house.again(None, at(20.0)).await;
     house.archive.tidy().await.unwrap();
     assert!(house.archive.bytes() <= half);
-    let c = house.archive.coverage(&key(), range(0.0, 12.0)).await.unwrap();
+    let c = house
+        .archive
+        .coverage(&key(), range(0.0, 12.0))
+        .await
+        .unwrap();
     assert_eq!(c.gaps[0].0.from, at(0.0), "the oldest go first");
     assert_eq!(c.gaps.len(), 1);
     house.stop().await;
@@ -120,5 +142,9 @@ async fn a_deletion_cut_short_is_finished_and_nothing_comes_back() {
         assert!(!house.dir().join(path).try_exists().unwrap(), "{path}");
     }
     assert!(house.db.archive_paths(&key()).await.unwrap().is_empty());
-    assert_eq!(house.archive.durable_until(&key()), Some(at(12.0)), "the chain goes on");
+    assert_eq!(
+        house.archive.durable_until(&key()),
+        Some(at(12.0)),
+        "the chain goes on"
+    );
 }

@@ -33,7 +33,10 @@ struct FaultyFile {
 
 impl Faulty {
     fn new(root: PathBuf) -> Self {
-        Self { inner: Arc::new(Folder::new(root)), faults: Arc::default() }
+        Self {
+            inner: Arc::new(Folder::new(root)),
+            faults: Arc::default(),
+        }
     }
 }
 
@@ -44,7 +47,10 @@ fn full() -> io::Error {
 impl Volume for Faulty {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
         let inner = self.inner.create(path)?;
-        Ok(Arc::new(FaultyFile { inner, faults: Arc::clone(&self.faults) }))
+        Ok(Arc::new(FaultyFile {
+            inner,
+            faults: Arc::clone(&self.faults),
+        }))
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.inner.sync_dir(path)
@@ -90,7 +96,10 @@ async fn house_with(config: zhenbei::config::ArchiveConfig) -> (House, Arc<Fault
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let volume = Faulty::new(folder.path().join("archive"));
     let faults = Arc::clone(&volume.faults);
-    (House::open(folder, config, Some(Arc::new(volume)), T0).await, faults)
+    (
+        House::open(folder, config, Some(Arc::new(volume)), T0).await,
+        faults,
+    )
 }
 
 async fn check_files(house: &House) {
@@ -109,9 +118,15 @@ async fn a_full_disk_pauses_recording_and_says_so() {
     // Until the disk refuses, and for as long as the pause lasts.
     house.play_on(&f, 4.0, 9.0, T0);
     let archive = house.archive.clone();
-    until("recording is paused", move || archive.health().state == HealthState::Paused).await;
+    until("recording is paused", move || {
+        archive.health().state == HealthState::Paused
+    })
+    .await;
     let message = house.archive.health().message.unwrap();
-    assert!(message.contains("full") && message.contains("free space"), "{message}");
+    assert!(
+        message.contains("full") && message.contains("free space"),
+        "{message}"
+    );
     faults.full.store(false, Ordering::Relaxed);
     house.play_on(&f, 9.0, 20.0, T0);
     house.stop().await;
@@ -122,7 +137,10 @@ async fn a_full_disk_pauses_recording_and_says_so() {
     assert_eq!(c.gaps.len(), 1, "{c:?}");
     assert_eq!(c.gaps[0].1, GapCause::DiskFull);
     assert_eq!(c.gaps[0].0.from, at(3.0));
-    assert!(c.gaps[0].0.to <= at(16.0), "it is tried again after seconds: {c:?}");
+    assert!(
+        c.gaps[0].0.to <= at(16.0),
+        "it is tried again after seconds: {c:?}"
+    );
     check_files(&house).await;
 }
 
@@ -135,16 +153,25 @@ async fn a_failed_sync_makes_its_range_suspect_and_begins_a_new_file() {
     faults.broken_sync.store(true, Ordering::Relaxed);
     house.play_on(&f, 4.0, 8.0, T0);
     let archive = house.archive.clone();
-    until("the error is told", move || archive.health().state == HealthState::Paused).await;
+    until("the error is told", move || {
+        archive.health().state == HealthState::Paused
+    })
+    .await;
     faults.broken_sync.store(false, Ordering::Relaxed);
     house.play_on(&f, 8.0, 16.0, T0);
     house.stop().await;
     let asked = range(0.0, 16.0);
     let c = house.archive.coverage(&key(), asked).await.unwrap();
     let recorded = tiles(&c, asked);
-    assert!(c.gaps.iter().all(|g| g.1 == GapCause::DiskError) && !c.gaps.is_empty(), "{c:?}");
+    assert!(
+        c.gaps.iter().all(|g| g.1 == GapCause::DiskError) && !c.gaps.is_empty(),
+        "{c:?}"
+    );
     assert!(recorded >= 10 * SECOND, "{c:?}");
-    assert!(house.db.archive_paths(&key()).await.unwrap().len() >= 2, "the same file is not used again");
+    assert!(
+        house.db.archive_paths(&key()).await.unwrap().len() >= 2,
+        "the same file is not used again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,10 +186,18 @@ async fn a_slow_disk_leaves_gaps_and_bounds_the_queue() {
     let asked = range(0.0, 20.0);
     let c = house.archive.coverage(&key(), asked).await.unwrap();
     let recorded = tiles(&c, asked);
-    let behind: i64 =
-        c.gaps.iter().filter(|g| g.1 == GapCause::DiskBehind).map(|g| g.0.micros()).sum();
+    let behind: i64 = c
+        .gaps
+        .iter()
+        .filter(|g| g.1 == GapCause::DiskBehind)
+        .map(|g| g.0.micros())
+        .sum();
     // What is missing at the very end has no fragment behind it that would close its gap.
-    let tail = c.gaps.last().filter(|g| g.0.to == asked.to).map_or(0, |g| g.0.micros());
+    let tail = c
+        .gaps
+        .last()
+        .filter(|g| g.0.to == asked.to)
+        .map_or(0, |g| g.0.micros());
     assert!(behind > 0, "{c:?}");
     assert!(recorded + behind + tail >= 20 * SECOND, "{c:?}");
     check_files(&house).await;
