@@ -287,13 +287,17 @@ async fn put_gap(
     range: TimeRange,
     cause: GapCause,
 ) -> sqlx::Result<()> {
+    // Also when this one, or a part of it, was written before: a commit may be sent again.
     let joined = sqlx::query(
-        "UPDATE archive_gaps SET to_us = $1 WHERE stream = $2 AND to_us = $3 AND cause = $4",
+        "UPDATE archive_gaps SET to_us = CASE WHEN to_us > $1 THEN to_us ELSE $2 END \
+         WHERE stream = $3 AND cause = $4 AND from_us <= $5 AND to_us >= $6",
     )
     .bind(range.to.micros())
+    .bind(range.to.micros())
     .bind(stream)
-    .bind(range.from.micros())
     .bind(cause.as_str())
+    .bind(range.from.micros())
+    .bind(range.from.micros())
     .execute(&mut **tx)
     .await?;
     if joined.rows_affected() > 0 {
