@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Inner;
 use super::recovery::blocking;
+use super::sync::as_f64;
 use crate::model::{Result, SegmentId, UtcMicros};
 use crate::store::database::{Hold, SegmentRow, Tombstone};
+use crate::telemetry::{Metric, count, gauge};
 
 /// Files looked at and buried in one transaction.
 const BATCH: i64 = 64;
@@ -135,6 +137,8 @@ impl Inner {
         let now = self.clock.now();
         let volume = Arc::clone(&self.volume);
         let mut free = blocking("ask for free space", move || volume.free_bytes()).await?;
+        let told = i64::try_from(free).unwrap_or(i64::MAX);
+        gauge(Metric::ArchiveFreeBytes, &[], as_f64(told));
         let mut total = self.bytes();
         let mut after = (UtcMicros::MIN, String::new());
         let mut deleted = 0;
@@ -205,6 +209,8 @@ impl Inner {
             self.bytes
                 .fetch_sub(t.bytes.min(self.bytes()), Ordering::Relaxed);
             tracing::info!(stream = %t.stream, file = %t.path, rule = %t.rule, "recording deleted");
+            let key = t.rule.split(' ').next().unwrap_or_default();
+            count(Metric::ArchiveDeleted, &[("cause", key)], 1);
             let volume = Arc::clone(&self.volume);
             let path = PathBuf::from(t.path);
             // A file that cannot be removed now is removed at the next start: its tombstone stands.

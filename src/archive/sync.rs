@@ -7,6 +7,7 @@ use super::disk::{DiskPool, Written};
 use super::health::{cause_of, disk_message};
 use crate::model::{GapCause, Result, StreamKey, TimeRange};
 use crate::store::database::{ArchiveCommit, SegmentPart};
+use crate::telemetry::{Metric, count, gauge, observe};
 
 /// Fragment rows kept while the database does not answer: half an hour of 200 cameras.
 const CARRIED: usize = 200_000;
@@ -29,7 +30,9 @@ impl Inner {
     pub(super) async fn sync_round(&self, disk: &DiskPool, carry: &mut Carry) -> Result<()> {
         let written = disk.collect().await;
         if !written.is_empty() {
+            let begun = std::time::Instant::now();
             let (parts, failed) = self.make_durable(written).await;
+            observe(Metric::ArchiveSync, &[], begun.elapsed());
             for f in failed {
                 let state = self.state(&f.stream);
                 for range in f.ranges {
@@ -49,7 +52,9 @@ impl Inner {
                     .into(),
             ));
         }
-        self.commit(carry).await
+        let done = self.commit(carry).await;
+        self.tell(disk);
+        done
     }
 
     async fn make_durable(&self, written: Vec<Written>) -> (Vec<SegmentPart>, Vec<Failed>) {
@@ -142,6 +147,12 @@ impl Inner {
         if self.troubles.index(None) {
             tracing::info!("the archive's index is written again");
         }
+        for gap in &commit.gaps {
+            let cause = [("cause", gap.cause.as_str())];
+            let ms = u64::try_from(gap.range.micros() / 1_000).unwrap_or(0);
+            count(Metric::ArchiveGaps, &cause, 1);
+            count(Metric::ArchiveGapMillis, &cause, ms);
+        }
         for (state, gaps, stopped) in ledgers {
             state.committed(gaps, stopped);
         }
@@ -152,6 +163,17 @@ impl Inner {
                 .map(|f| u64::from(f.fragment.len))
                 .sum();
             self.bytes.fetch_add(added, Ordering::Relaxed);
+            let key = &part.row.segment.stream;
+            let labels = [
+                ("camera", key.camera.as_str()),
+                ("stream", key.role.as_str()),
+            ];
+            count(
+                Metric::ArchiveFragments,
+                &labels,
+                part.fragments.len() as u64,
+            );
+            count(Metric::ArchiveBytes, &labels, added);
             if let Some(last) = part.fragments.last() {
                 self.state(&part.row.segment.stream)
                     .publish(last.fragment.range.to);
@@ -159,4 +181,31 @@ impl Inner {
         }
         Ok(())
     }
+
+    /// Numbers that are as they are now.
+    fn tell(&self, disk: &DiskPool) {
+        let now = self.clock.now();
+        for state in self.states() {
+            let Some(until) = state.durable_until().filter(|_| state.is_recording()) else {
+                continue;
+            };
+            let key = &state.key;
+            let labels = [
+                ("camera", key.camera.as_str()),
+                ("stream", key.role.as_str()),
+            ];
+            gauge(
+                Metric::ArchiveDurableLag,
+                &labels,
+                as_f64(now.micros_since(until)) / 1e6,
+            );
+        }
+        let waiting = i64::try_from(disk.waiting_bytes()).unwrap_or(i64::MAX);
+        gauge(Metric::ArchiveQueueBytes, &[], as_f64(waiting));
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a gauge is read by people")]
+pub(super) fn as_f64(n: i64) -> f64 {
+    n as f64
 }

@@ -13,6 +13,7 @@
 mod support;
 
 mod access;
+mod archive_index;
 mod audit;
 mod blobs;
 mod cases;
@@ -26,6 +27,7 @@ use zhenbei::store::Database;
 async fn database_keeps_its_promises(db: &Database) {
     site::suite(db).await;
     tracks::suite(db).await;
+    archive_index::suite(db).await;
     access::suite(db).await;
     audit::suite(db).await;
     cases::suite(db).await;
