@@ -12,19 +12,22 @@ pub(super) struct Painter<'a> {
     pub(super) lens: &'a Lens,
     pub(super) light: &'a Light,
     pub(super) canvas: Canvas,
+    /// Columns between which the crossing street can be seen past the corner houses.
+    pub(super) gap: (f32, f32),
 }
 
 const WALK_M: f32 = 6.0;
 const WHITE: Color = rgb(0xe8_e8e4);
 const YELLOW: Color = rgb(0xd8_a83c);
 
-pub(super) fn backdrop(view: &View, lens: &Lens, light: &Light) -> Canvas {
+pub(super) fn backdrop(view: &View, lens: &Lens, light: &Light) -> (Canvas, (f32, f32)) {
     let canvas = Canvas::new(lens.width as usize, lens.height as usize, (0, 0));
     let mut p = Painter {
         view,
         lens,
         light,
         canvas,
+        gap: (0.0, lens.width),
     };
     p.sky();
     p.skyline();
@@ -33,7 +36,7 @@ pub(super) fn backdrop(view: &View, lens: &Lens, light: &Light) -> Canvas {
     // From far to near, so that the near hides the far.
     super::buildings::rows(&mut p);
     super::furniture::rows(&mut p);
-    p.canvas
+    (p.canvas, p.gap)
 }
 
 impl Painter<'_> {

@@ -75,6 +75,15 @@ pub(super) fn rows(p: &mut Painter<'_>) {
             .then(b.x.abs().total_cmp(&a.x.abs()))
     });
     for h in &houses {
+        if h.z.1 < CROSS_Z.0
+            && let Some(corner) = p.lens.point(place(h.x, 0.0, h.z.1))
+        {
+            if h.x < 0.0 {
+                p.gap.0 = p.gap.0.max(corner.x);
+            } else {
+                p.gap.1 = p.gap.1.min(corner.x);
+            }
+        }
         draw(p, h);
     }
     if p.view.style == Style::OldTown {

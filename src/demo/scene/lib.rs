@@ -31,6 +31,7 @@ pub use rng::Rng;
 use canvas::{Canvas, rgb};
 use lens::{Lens, place};
 use light::Light;
+use models::Heading;
 use picture::{Picture, Sprite};
 use sprites::Sprites;
 use street::{Signal, Street};
@@ -68,6 +69,7 @@ pub struct Scene {
     light: Light,
     lit_for: (i32, u8),
     picture: Picture,
+    gap: (i32, i32),
     sprites: Sprites,
     lamps: [Sprite; 3],
     lamp_places: Vec<(i32, i32)>,
@@ -86,7 +88,8 @@ impl Scene {
         let view = View::new(seed);
         let lens = view.lens(width, height);
         let light = Light::at(moment.hour, moment.month);
-        let picture = Picture::new(&backdrop::backdrop(&view, &lens, &light));
+        let (canvas, gap) = backdrop::backdrop(&view, &lens, &light);
+        let picture = Picture::new(&canvas);
         let size = (height * 24 / 540).max(12);
         let font = Font::new(size, CLOCK_LETTERS);
         let named = Font::new(size, name).line(name);
@@ -100,6 +103,7 @@ impl Scene {
             lens,
             light,
             picture,
+            gap: (gap.0 as i32, gap.1 as i32),
             lamps,
             lamp_places,
             font,
@@ -115,14 +119,19 @@ impl Scene {
         if self.lit_for != lit_for(moment) {
             self.lit_for = lit_for(moment);
             self.light = Light::at(moment.hour, moment.month);
-            self.picture = Picture::new(&backdrop::backdrop(&self.view, &self.lens, &self.light));
+            let (canvas, gap) = backdrop::backdrop(&self.view, &self.lens, &self.light);
+            self.picture = Picture::new(&canvas);
+            self.gap = (gap.0 as i32, gap.1 as i32);
             self.sprites = Sprites::default();
         }
         self.picture.clear();
+        self.sprites.frame();
         self.signal(traffic.0.signal());
         for actor in traffic.0.actors() {
             if let Some((sprite, x, y)) = self.sprites.of(actor, &self.lens, &self.light) {
-                self.picture.lay(sprite, x, y);
+                let across = matches!(actor.heading, Heading::Left | Heading::Right);
+                let gap = if across { self.gap } else { (0, i32::MAX) };
+                self.picture.lay_between(sprite, x, y, gap);
             }
         }
         if self.clock.0 != moment.clock {

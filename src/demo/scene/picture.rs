@@ -90,6 +90,11 @@ impl Picture {
 
     /// Lays a sprite with its point at `x`, `y`.
     pub(super) fn lay(&mut self, sprite: &Sprite, x: i32, y: i32) {
+        self.lay_between(sprite, x, y, (0, i32::MAX));
+    }
+
+    /// Lays only what falls between two columns: the rest is hidden behind a house.
+    pub(super) fn lay_between(&mut self, sprite: &Sprite, x: i32, y: i32, gap: (i32, i32)) {
         let (x, y) = (x + sprite.origin.0, y + sprite.origin.1);
         let (Ok(width), Ok(height)) = (i32::try_from(self.width), i32::try_from(self.height))
         else {
@@ -111,9 +116,11 @@ impl Picture {
         let (y_plane, chroma) = self.frame.split_at_mut(luma);
         let (u_plane, v_plane) = chroma.split_at_mut(luma / 4);
         let (w, h) = (self.width, self.height);
+        let gap = (gap.0.clamp(0, width), gap.1.clamp(0, width));
         put(
             y_plane,
             (w, h),
+            gap,
             (x, y),
             sprite.width,
             &sprite.luma_runs,
@@ -125,6 +132,7 @@ impl Picture {
             put(
                 plane,
                 (w / 2, h / 2),
+                (gap.0 / 2, gap.1 / 2),
                 at,
                 sprite.width / 2,
                 &sprite.chroma_runs,
@@ -135,9 +143,11 @@ impl Picture {
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "one plane of `lay_between`")]
 fn put(
     plane: &mut [u8],
     (width, height): (usize, usize),
+    gap: (i32, i32),
     (x, y): (i32, i32),
     stride: usize,
     runs: &[Run],
@@ -149,8 +159,8 @@ fn put(
         if row < 0 || row >= height as i32 {
             continue;
         }
-        let from = (x + run.from as i32).clamp(0, width as i32);
-        let to = (x + run.to as i32).clamp(0, width as i32);
+        let from = (x + run.from as i32).max(gap.0);
+        let to = (x + run.to as i32).min(gap.1);
         if from >= to {
             continue;
         }
