@@ -21,7 +21,7 @@ help: ## List the targets
 # --- the two commands -------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: setup build-release ## Install what is missing, build, start the synthetic city (Ctrl-C stops it)
+demo: setup build-release ## Install what is missing, build, start the synthetic city (Ctrl-C stops it; DEMO_ARGS=… for its options)
 	@exec $(BIN)/release/zhenbei demo $(DEMO_ARGS)
 
 .PHONY: test

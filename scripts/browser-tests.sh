@@ -29,6 +29,13 @@ stop() {
             [ "$status" -ne 0 ] || status=1
         fi
         wait "$pid" 2>/dev/null || true
+        # The demo leads a process group: brokers, cameras and workers it started are in it and must be gone too.
+        if kill -0 -- "-$pid" 2>/dev/null; then
+            echo "browser tests: the demo left processes behind:" >&2
+            pgrep -a -g "$pid" >&2 || true
+            kill -KILL -- "-$pid" 2>/dev/null || true
+            [ "$status" -ne 0 ] || status=1
+        fi
     fi
     if [ "$status" -ne 0 ] && [ -s "$dir/log" ]; then
         echo "--- last lines of the demo's log:" >&2

@@ -11,16 +11,19 @@ use super::extract::{Caller, RangeQuery};
 use super::files::Sendable;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
-use crate::access::Permission;
+use crate::access::{Actor, Permission};
 use crate::live::CameraView;
-use crate::model::{AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport, UtcMicros};
+use crate::model::{
+    AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport,
+    UtcMicros,
+};
 
 const TAG: &str = "cameras";
 
 /// A camera as it is written.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CameraInput {
+pub(super) struct CameraInput {
     /// The operator's own code; a 20-digit GB/T 28181 code fits.
     #[schema(value_type = String)]
     pub id: CameraId,
@@ -66,38 +69,77 @@ impl CameraInput {
     }
 }
 
-pub fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
+pub(super) fn stream_role(text: Option<&str>) -> ApiResult<StreamRole> {
     let text = text.unwrap_or("main");
-    StreamRole::parse(text)
-        .ok_or_else(|| Error::invalid("bad_stream", format!("stream `{text}` must be `main` or `sub`")).into())
+    StreamRole::parse(text).ok_or_else(|| {
+        Error::invalid(
+            "bad_stream",
+            format!("stream `{text}` must be `main` or `sub`"),
+        )
+        .into()
+    })
 }
 
 /// All cameras with their states.
 #[utoipa::path(get, path = "/cameras", tag = TAG, responses((status = 200, body = [CameraView])))]
-pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<CameraView>>> {
-    api.audit.check(&actor, Permission::LiveView, "see the cameras").await?;
+pub(super) async fn list(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<Vec<CameraView>>> {
+    may_list(&api, &actor).await?;
     let addresses = actor.may(Permission::CameraWrite);
-    Ok(Json(api.cameras.list().iter().map(|c| CameraView::new(c, addresses)).collect()))
+    Ok(Json(
+        api.cameras
+            .list()
+            .iter()
+            .map(|c| CameraView::new(c, addresses))
+            .collect(),
+    ))
 }
 
 /// One camera.
 #[utoipa::path(get, path = "/cameras/{id}", tag = TAG,
     responses((status = 200, body = CameraView), (status = 404, body = Problem)))]
-pub async fn get(
+pub(super) async fn get(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<CameraView>> {
-    api.audit.check(&actor, Permission::LiveView, "see the cameras").await?;
-    let id = known(&api, &id)?;
+    may_list(&api, &actor).await?;
+    let id = known(&id)?;
     let status = api.cameras.get(&id).ok_or_else(|| no_camera(id.as_str()))?;
-    Ok(Json(CameraView::new(&status, actor.may(Permission::CameraWrite))))
+    Ok(Json(CameraView::new(
+        &status,
+        actor.may(Permission::CameraWrite),
+    )))
+}
+
+/// Tries a faulted or waiting camera again at once, e.g. after its password was mended at the camera.
+#[utoipa::path(post, path = "/cameras/{id}/retry", tag = TAG,
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    api.audit
+        .check(&actor, Permission::CameraWrite, "the cameras")
+        .await?;
+    let status = api
+        .cameras
+        .get(&known(&id)?)
+        .ok_or_else(|| no_camera(&id))?;
+    for (role, _) in status.camera.streams() {
+        api.video
+            .retry(&StreamKey::new(status.camera.id.clone(), role));
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Adds a camera.
 #[utoipa::path(post, path = "/cameras", tag = TAG, request_body = CameraInput,
     responses((status = 201, body = CameraView), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub async fn create(
+pub(super) async fn create(
     State(api): State<Api>,
     Caller(actor): Caller,
     Json(input): Json<CameraInput>,
@@ -111,14 +153,17 @@ pub async fn create(
 /// Changes a camera, or adds it under this id. A password given as `***` keeps the one that is stored.
 #[utoipa::path(put, path = "/cameras/{id}", tag = TAG, request_body = CameraInput,
     responses((status = 200, body = CameraView), (status = 422, body = Problem)))]
-pub async fn put(
+pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
     Json(input): Json<CameraInput>,
 ) -> ApiResult<Json<CameraView>> {
     if input.id.as_str() != id {
-        let detail = format!("the camera in the body is `{}`, in the address `{id}`; they must agree", input.id);
+        let detail = format!(
+            "the camera in the body is `{}`, in the address `{id}`; they must agree",
+            input.id
+        );
         return Err(Error::invalid("bad_id", detail).into());
     }
     let camera = input.camera()?;
@@ -130,9 +175,25 @@ pub async fn put(
 /// Removes a camera from the register; its recordings stay until retention takes them.
 #[utoipa::path(delete, path = "/cameras/{id}", tag = TAG,
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn delete(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    api.register.delete_camera(&actor, &CameraId::new(&id)?).await?;
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    api.register
+        .delete_camera(&actor, &CameraId::new(&id)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who looks after the cameras sees the list, not the pictures.
+async fn may_list(api: &Api, actor: &Actor) -> ApiResult<()> {
+    if !actor.may(Permission::CameraWrite) {
+        api.audit
+            .check(actor, Permission::LiveView, "the cameras")
+            .await?;
+    }
+    Ok(())
 }
 
 fn no_camera(id: &str) -> Error {
@@ -140,7 +201,7 @@ fn no_camera(id: &str) -> Error {
 }
 
 /// The id if it can be one; what cannot be an id cannot be found either.
-fn known(_api: &Api, id: &str) -> ApiResult<CameraId> {
+fn known(id: &str) -> ApiResult<CameraId> {
     CameraId::new(id).map_err(|_| no_camera(id).into())
 }
 
@@ -149,13 +210,13 @@ fn view(api: &Api, id: &CameraId) -> ApiResult<CameraView> {
     Ok(CameraView::new(&status, true))
 }
 
-fn key(id: &str, stream: Option<&str>) -> ApiResult<StreamKey> {
+pub(super) fn key(id: &str, stream: Option<&str>) -> ApiResult<StreamKey> {
     let camera = CameraId::new(id).map_err(|_| no_camera(id))?;
     Ok(StreamKey::new(camera, stream_role(stream)?))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SpanView {
+pub(super) struct SpanView {
     #[schema(value_type = String, format = DateTime)]
     pub from: UtcMicros,
     #[schema(value_type = String, format = DateTime)]
@@ -163,7 +224,7 @@ pub struct SpanView {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct GapView {
+pub(super) struct GapView {
     #[schema(value_type = String, format = DateTime)]
     pub from: UtcMicros,
     #[schema(value_type = String, format = DateTime)]
@@ -174,7 +235,7 @@ pub struct GapView {
 /// Spans and gaps tile the range that was asked for.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Coverage)]
-pub struct CoverageView {
+pub(super) struct CoverageView {
     pub stream: &'static str,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub durable_until: Option<UtcMicros>,
@@ -185,7 +246,7 @@ pub struct CoverageView {
 /// What is recorded and what is missing, with the cause.
 #[utoipa::path(get, path = "/cameras/{id}/coverage", tag = TAG, params(RangeQuery),
     responses((status = 200, body = CoverageView), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn coverage(
+pub(super) async fn coverage(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -196,11 +257,22 @@ pub async fn coverage(
     Ok(Json(CoverageView {
         stream: coverage.stream.role.as_str(),
         durable_until: coverage.durable_until,
-        spans: coverage.spans.iter().map(|s| SpanView { from: s.from, to: s.to }).collect(),
+        spans: coverage
+            .spans
+            .iter()
+            .map(|s| SpanView {
+                from: s.from,
+                to: s.to,
+            })
+            .collect(),
         gaps: coverage
             .gaps
             .iter()
-            .map(|(r, cause)| GapView { from: r.from, to: r.to, cause: cause.as_str() })
+            .map(|(r, cause)| GapView {
+                from: r.from,
+                to: r.to,
+                cause: cause.as_str(),
+            })
             .collect(),
     }))
 }
@@ -209,7 +281,7 @@ pub async fn coverage(
 #[utoipa::path(get, path = "/cameras/{id}/clip.mp4", tag = TAG, params(RangeQuery),
     responses((status = 200, content_type = "video/mp4"), (status = 206, content_type = "video/mp4"),
         (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn clip(
+pub(super) async fn clip(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -225,16 +297,22 @@ pub async fn clip(
         media_type: "video/mp4".into(),
         download_as: None,
         extra: vec![
-            ("zhenbei-from", clip.delivered.from.to_string()),
-            ("zhenbei-to", clip.delivered.to.to_string()),
+            ("zhenbei-from", clip.delivered().from.to_string()),
+            ("zhenbei-to", clip.delivered().to.to_string()),
         ],
     };
-    Ok(file.respond(&headers, |part| clip.read(part)))
+    Ok(match file.answer(&headers) {
+        Ok(head) => {
+            let bytes = clip.read(head.range.clone());
+            head.with(bytes)
+        }
+        Err(answer) => *answer,
+    })
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct StillQuery {
+pub(super) struct StillQuery {
     /// The newest picture at or before; now when absent.
     #[param(value_type = Option<String>)]
     at: Option<String>,
@@ -247,7 +325,7 @@ pub struct StillQuery {
 /// One picture as JPEG.
 #[utoipa::path(get, path = "/cameras/{id}/still.jpg", tag = TAG, params(StillQuery),
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = Problem)))]
-pub async fn still(
+pub(super) async fn still(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
@@ -258,7 +336,14 @@ pub async fn still(
     let still = api.playback.still(&actor, &key, at, query.width).await?;
     let headers = [
         ("content-type", "image/jpeg".to_owned()),
-        ("cache-control", if at.is_some() { "private, max-age=3600".into() } else { "no-store".to_owned() }),
+        (
+            "cache-control",
+            if at.is_some() {
+                "private, max-age=3600".into()
+            } else {
+                "no-store".to_owned()
+            },
+        ),
         ("zhenbei-time", still.at.to_string()),
     ];
     Ok((headers, still.jpeg).into_response())

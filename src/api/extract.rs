@@ -13,10 +13,10 @@ use super::state::Api;
 use crate::access::{Actor, Credential};
 use crate::model::{Error, ErrorKind, TimeRange, UtcMicros};
 
-pub const SESSION_COOKIE: &str = "zhenbei_session";
+pub(super) const SESSION_COOKIE: &str = "zhenbei_session";
 
 /// The signed-in caller of a request.
-pub struct Caller(pub Actor);
+pub(super) struct Caller(pub Actor);
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
@@ -24,7 +24,11 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let client = client_address(parts);
         if let Some(token) = bearer(&parts.headers) {
-            return Ok(Self(api.access.authenticate(Credential::Bearer(token), client).await?));
+            return Ok(Self(
+                api.access
+                    .authenticate(Credential::Bearer(token), client)
+                    .await?,
+            ));
         }
         let jar = CookieJar::from_headers(&parts.headers);
         let Some(cookie) = jar.get(SESSION_COOKIE) else {
@@ -37,16 +41,28 @@ impl FromRequestParts<Api> for Caller {
         };
         let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         check_same_origin(&parts.headers, reads)?;
-        Ok(Self(api.access.authenticate(Credential::Cookie(cookie.value()), client).await?))
+        Ok(Self(
+            api.access
+                .authenticate(Credential::Cookie(cookie.value()), client)
+                .await?,
+        ))
     }
 }
 
-pub fn client_address(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip())
+pub(super) fn client_address(parts: &Parts) -> Option<IpAddr> {
+    parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|c| c.0.ip())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+    headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
+        .map(str::trim)
 }
 
 /// A page of another origin can make a browser send our cookie, but cannot set `X-Zhenbei`, nor hide its own `Origin` on a
@@ -58,7 +74,8 @@ fn check_same_origin(headers: &HeaderMap, reads: bool) -> ApiResult<()> {
     }
     let upgrade = headers.get(header::UPGRADE).is_some();
     if upgrade
-        && let (Some(origin), Some(host)) = (text(headers, header::ORIGIN), text(headers, header::HOST))
+        && let (Some(origin), Some(host)) =
+            (text(headers, header::ORIGIN), text(headers, header::HOST))
         && origin.split_once("://").is_none_or(|(_, of)| of != host)
     {
         return refused("a page of another origin cannot open this socket with your session");
@@ -73,7 +90,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 /// `from` and `to`, RFC 3339 or milliseconds since 1970.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct RangeQuery {
+pub(super) struct RangeQuery {
     #[param(value_type = String, example = "2026-01-01T08:00:00Z")]
     from: Option<String>,
     #[param(value_type = String, example = "2026-01-01T08:05:00Z")]
@@ -84,14 +101,19 @@ pub struct RangeQuery {
 }
 
 impl RangeQuery {
-    pub fn range(&self) -> ApiResult<TimeRange> {
+    pub(super) fn range(&self) -> ApiResult<TimeRange> {
         let part = |name: &str, value: &Option<String>| match value {
-            Some(text) => UtcMicros::parse(text).map_err(|e| {
-                Error::invalid("bad_range", format!("`{name}`: {}", e.detail()))
-            }),
-            None => Err(Error::invalid("bad_range", format!("`{name}` is missing; this call needs `from` and `to`"))),
+            Some(text) => UtcMicros::parse(text)
+                .map_err(|e| Error::invalid("bad_range", format!("`{name}`: {}", e.detail()))),
+            None => Err(Error::invalid(
+                "bad_range",
+                format!("`{name}` is missing; this call needs `from` and `to`"),
+            )),
         };
-        Ok(TimeRange::new(part("from", &self.from)?, part("to", &self.to)?)?)
+        Ok(TimeRange::new(
+            part("from", &self.from)?,
+            part("to", &self.to)?,
+        )?)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::system::PartHealth;
-use crate::archive::Archive;
-use crate::fleet::Fleet;
+use crate::archive::{self, Archive, HealthState};
+use crate::fleet::{Fleet, SourceState};
 use crate::model::{Error, Result};
 use crate::store::{Database, LiveState};
 
@@ -30,30 +30,73 @@ impl Health {
 
     pub async fn report(&self) -> Vec<PartHealth> {
         let mut parts = vec![
-            part("database", answered("the database", self.db.ping()).await, "down"),
+            part(
+                "database",
+                answered("the database", self.db.ping()).await,
+                "down",
+            ),
             // Without live state nothing is lost: history and recording go on.
-            part("live_state", answered("live state", self.live.ping()).await, "degraded"),
-            part("archive", self.archive.health(), "down"),
+            part(
+                "live_state",
+                match self.fleet.live_state_trouble() {
+                    Some(trouble) => Err(Error::unavailable("live_state", trouble)),
+                    None => answered("live state", self.live.ping()).await,
+                },
+                "degraded",
+            ),
+            archive(&self.archive.health()),
         ];
         for source in self.fleet.sources() {
-            let up = source.is_up();
-            let message = if up { String::new() } else { source.last_error.clone().unwrap_or_default() };
-            parts.push(PartHealth { part: "vehicle_source", state: if up { "ok" } else { "down" }, message });
+            let up = source.state == SourceState::Connected;
+            let message = if up {
+                String::new()
+            } else {
+                source.last_error.unwrap_or_default()
+            };
+            parts.push(PartHealth {
+                part: "vehicle_source",
+                state: if up { "ok" } else { "down" },
+                message,
+            });
         }
         parts
     }
 }
 
+fn archive(health: &archive::Health) -> PartHealth {
+    let state = match health.state {
+        HealthState::Ok => "ok",
+        HealthState::Degraded => "degraded",
+        HealthState::Paused => "down",
+    };
+    PartHealth {
+        part: "archive",
+        state,
+        message: health.message.clone().unwrap_or_default(),
+    }
+}
+
 fn part(name: &'static str, result: Result<()>, bad: &'static str) -> PartHealth {
     match result {
-        Ok(()) => PartHealth { part: name, state: "ok", message: String::new() },
-        Err(e) => PartHealth { part: name, state: bad, message: e.detail().to_owned() },
+        Ok(()) => PartHealth {
+            part: name,
+            state: "ok",
+            message: String::new(),
+        },
+        Err(e) => PartHealth {
+            part: name,
+            state: bad,
+            message: e.detail().to_owned(),
+        },
     }
 }
 
 async fn answered(what: &str, ping: impl Future<Output = Result<()>>) -> Result<()> {
     match timeout(PATIENCE, ping).await {
         Ok(result) => result,
-        Err(_) => Err(Error::unavailable("no_answer", format!("{what} has not answered for {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(Error::unavailable(
+            "no_answer",
+            format!("{what} has not answered for {} s", PATIENCE.as_secs()),
+        )),
     }
 }

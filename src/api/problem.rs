@@ -10,7 +10,7 @@ use crate::model::{Error, ErrorKind};
 
 /// An error as the caller sees it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
+pub(super) struct Problem {
     #[serde(rename = "type")]
     pub kind: String,
     pub title: &'static str,
@@ -23,22 +23,31 @@ pub struct Problem {
     pub retry: bool,
 }
 
-pub fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
+pub(super) fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
     match kind {
-        ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "The request cannot be carried out as it is"),
+        ErrorKind::Invalid => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The request cannot be carried out as it is",
+        ),
         ErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "Sign in first"),
         ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "Not allowed"),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, "Not found"),
         ErrorKind::Conflict => (StatusCode::CONFLICT, "Not possible in this state"),
         ErrorKind::TooMuch => (StatusCode::TOO_MANY_REQUESTS, "A limit was reached"),
-        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "A part of the system does not answer"),
-        ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side"),
+        ErrorKind::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "A part of the system does not answer",
+        ),
+        ErrorKind::Internal => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something went wrong on our side",
+        ),
     }
 }
 
 /// What handlers return on failure.
 #[derive(Debug)]
-pub struct ApiError(pub Error);
+pub(super) struct ApiError(pub Error);
 
 impl From<Error> for ApiError {
     fn from(e: Error) -> Self {
@@ -71,7 +80,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if e.is_transient() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
@@ -79,4 +91,4 @@ impl IntoResponse for ApiError {
     }
 }
 
-pub type ApiResult<T> = Result<T, ApiError>;
+pub(super) type ApiResult<T> = Result<T, ApiError>;

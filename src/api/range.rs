@@ -12,11 +12,15 @@ pub enum Wanted {
 
 /// What a `Range` header asks of a representation of `len` bytes.
 pub fn wanted(header: Option<&str>, len: u64) -> Wanted {
-    let Some(spec) = header.and_then(|h| h.trim().strip_prefix("bytes=")) else { return Wanted::Whole };
+    let Some(spec) = header.and_then(|h| h.trim().strip_prefix("bytes=")) else {
+        return Wanted::Whole;
+    };
     if spec.contains(',') {
         return Wanted::Whole;
     }
-    let Some((first, last)) = spec.trim().split_once('-') else { return Wanted::Whole };
+    let Some((first, last)) = spec.trim().split_once('-') else {
+        return Wanted::Whole;
+    };
     let number = |text: &str| -> Result<Option<u64>, ()> {
         match text.trim() {
             "" => Ok(None),
@@ -63,7 +67,10 @@ mod tests {
             (Some("bytes=0-1,5-9"), Wanted::Whole),
             (Some("lines=1-2"), Wanted::Whole),
             (Some("bytes=a-b"), Wanted::Whole),
-            (Some("bytes=99999999999999999999999-"), Wanted::Unsatisfiable),
+            (
+                Some("bytes=99999999999999999999999-"),
+                Wanted::Unsatisfiable,
+            ),
         ];
         for (header, want) in cases {
             assert_eq!(wanted(header, 1000), want, "{header:?}");

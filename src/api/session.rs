@@ -19,14 +19,14 @@ const TAG: &str = "session";
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SignIn {
+pub(super) struct SignIn {
     name: String,
     password: String,
 }
 
 /// The person who is signed in and what their post may do.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Me {
+pub(super) struct Me {
     id: Option<String>,
     name: String,
     display_name: String,
@@ -47,7 +47,11 @@ impl Me {
             role: actor.role_word(),
             role_zh: actor.role.map_or("", Role::name_zh),
             role_en: actor.role.map_or("", Role::name_en),
-            may: actor.permissions().into_iter().map(Permission::as_str).collect(),
+            may: actor
+                .permissions()
+                .into_iter()
+                .map(Permission::as_str)
+                .collect(),
             session_expires: match actor.via {
                 Via::Session { expires, .. } => Some(expires),
                 Via::Token { expires, .. } => expires,
@@ -60,13 +64,16 @@ impl Me {
 /// Signs in with name and password; the answer sets the session cookie.
 #[utoipa::path(post, path = "/session", tag = TAG, request_body = SignIn,
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)))]
-pub async fn sign_in(
+pub(super) async fn sign_in(
     State(api): State<Api>,
-    client: Option<ConnectInfo<SocketAddr>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
     jar: CookieJar,
     Json(input): Json<SignIn>,
 ) -> ApiResult<(CookieJar, Json<Me>)> {
-    let signed = api.access.sign_in(&input.name, &input.password, client.map(|c| c.0.ip())).await?;
+    let signed = api
+        .access
+        .sign_in(&input.name, &input.password, Some(client.ip()))
+        .await?;
     let mut cookie = Cookie::new(SESSION_COOKIE, signed.secret);
     cookie.set_path("/");
     cookie.set_http_only(true);
@@ -77,7 +84,7 @@ pub async fn sign_in(
 
 /// Signs out.
 #[utoipa::path(delete, path = "/session", tag = TAG, responses((status = 204), (status = 401, body = Problem)))]
-pub async fn sign_out(
+pub(super) async fn sign_out(
     State(api): State<Api>,
     Caller(actor): Caller,
     jar: CookieJar,
@@ -90,6 +97,6 @@ pub async fn sign_out(
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/me", tag = TAG, responses((status = 200, body = Me), (status = 401, body = Problem)))]
-pub async fn me(Caller(actor): Caller) -> Json<Me> {
+pub(super) async fn me(Caller(actor): Caller) -> Json<Me> {
     Json(Me::new(&actor))
 }

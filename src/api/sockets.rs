@@ -32,9 +32,17 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 /// Live video of all tiles of a wall over one WebSocket (docs/api.md, "Live video").
 #[utoipa::path(get, path = "/live", tag = TAG,
     responses((status = 101, description = "switches to WebSocket"), (status = 403, body = Problem)))]
-pub async fn live(State(api): State<Api>, Caller(actor): Caller, upgrade: WebSocketUpgrade) -> ApiResult<Response> {
-    api.audit.check(&actor, Permission::LiveView, "the wall").await?;
-    Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| wall(api, actor, socket)))
+pub(super) async fn live(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    upgrade: WebSocketUpgrade,
+) -> ApiResult<Response> {
+    api.audit
+        .check(&actor, Permission::LiveView, "the wall")
+        .await?;
+    Ok(upgrade
+        .max_message_size(MAX_MESSAGE)
+        .on_upgrade(move |socket| wall(api, actor, socket)))
 }
 
 async fn wall(api: Api, actor: Actor, socket: WebSocket) {
@@ -42,7 +50,10 @@ async fn wall(api: Api, actor: Actor, socket: WebSocket) {
     let entry = match api.audit.begin(&actor, Action::LiveView, "wall", "").await {
         Ok(entry) => entry,
         Err(e) => {
-            tracing::warn!(error = e.chain(), "a wall was refused: its audit entry could not be written");
+            tracing::warn!(
+                error = e.chain(),
+                "a wall was refused: its audit entry could not be written"
+            );
             return;
         }
     };
@@ -91,8 +102,14 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut outgoing: mpsc::Rece
 #[utoipa::path(get, path = "/events", tag = TAG,
     responses((status = 101, description = "switches to WebSocket"),
         (status = 200, content_type = "text/event-stream"), (status = 403, body = Problem)))]
-pub async fn events(State(api): State<Api>, Caller(actor): Caller, request: Request) -> ApiResult<Response> {
-    api.audit.check(&actor, Permission::PositionView, "events").await?;
+pub(super) async fn events(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    request: Request,
+) -> ApiResult<Response> {
+    api.audit
+        .check(&actor, Permission::PositionView, "events")
+        .await?;
     let subscription = api.events.subscribe();
     let wants_sse = request
         .headers()
@@ -106,16 +123,22 @@ pub async fn events(State(api): State<Api>, Caller(actor): Caller, request: Requ
             Some((Ok::<_, Infallible>(Event::default().data(&*text)), s))
         });
         let stream = stream.take_until(stop.cancelled_owned());
-        return Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response());
+        return Ok(Sse::new(stream)
+            .keep_alive(KeepAlive::default())
+            .into_response());
     }
     let (mut parts, _) = request.into_parts();
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.map_err(|_| {
-        ApiError(Error::invalid(
-            "upgrade_needed",
-            "this is a stream: connect as WebSocket, or send `Accept: text/event-stream`",
-        ))
-    })?;
-    Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| follow(api, actor, subscription, socket)))
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| {
+            ApiError(Error::invalid(
+                "upgrade_needed",
+                "this is a stream: connect as WebSocket, or send `Accept: text/event-stream`",
+            ))
+        })?;
+    Ok(upgrade
+        .max_message_size(MAX_MESSAGE)
+        .on_upgrade(move |socket| follow(api, actor, subscription, socket)))
 }
 
 async fn follow(api: Api, actor: Actor, mut subscription: Subscription, socket: WebSocket) {

@@ -12,6 +12,8 @@ use crate::fleet::Fleet;
 use crate::live::{Cameras, Events, Playback, Walls};
 use crate::model::Clock;
 use crate::site::Register;
+use crate::telemetry::Numbers;
+use crate::video::Video;
 
 /// Cheap to clone; one for the whole router.
 #[derive(Clone)]
@@ -21,6 +23,7 @@ pub struct Api {
     pub layouts: Layouts,
     pub register: Register,
     pub cameras: Cameras,
+    pub video: Video,
     pub playback: Playback,
     pub walls: Walls,
     pub events: Events,
@@ -28,6 +31,7 @@ pub struct Api {
     pub cases: Cases,
     pub exhibits: Exhibits,
     pub health: super::health::Health,
+    pub numbers: Numbers,
     pub config: Arc<Config>,
     pub clock: Arc<dyn Clock>,
     /// Open sockets end when this is cancelled, so that stopping does not wait for walls.

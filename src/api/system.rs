@@ -17,12 +17,11 @@ use crate::access::Permission;
 use crate::config::{BasemapKind, MapConfig};
 use crate::live::MAX_TILES;
 use crate::model::{Error, UtcMicros};
-use crate::telemetry;
 
 const TAG: &str = "system";
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Site {
+pub(super) struct Site {
     name: String,
     /// Longitude, latitude.
     center: [f64; 2],
@@ -30,7 +29,7 @@ pub struct Site {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Basemap {
+pub(super) struct Basemap {
     /// `none`, `geojson`, `xyz`, `wmts`, `pmtiles`
     kind: &'static str,
     url: Option<String>,
@@ -38,12 +37,12 @@ pub struct Basemap {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LiveLimits {
+pub(super) struct LiveLimits {
     max_tiles: usize,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct System {
+pub(super) struct System {
     version: &'static str,
     #[schema(value_type = String, format = DateTime)]
     now: UtcMicros,
@@ -59,21 +58,34 @@ fn basemap(map: &MapConfig) -> Basemap {
         BasemapKind::Geojson => ("geojson", Some("/api/v1/basemap.geojson".into())),
         BasemapKind::Xyz => ("xyz", map.url.clone()),
         BasemapKind::Wmts => ("wmts", map.url.clone()),
-        BasemapKind::Pmtiles => ("pmtiles", Some(format!("/api/v1/basemap/{}", file("basemap.pmtiles")))),
+        BasemapKind::Pmtiles => (
+            "pmtiles",
+            Some(format!("/api/v1/basemap/{}", file("basemap.pmtiles"))),
+        ),
     };
-    Basemap { kind, url, attribution: map.attribution.clone() }
+    Basemap {
+        kind,
+        url,
+        attribution: map.attribution.clone(),
+    }
 }
 
 /// What this system is, its clock, and where its base map lies.
 #[utoipa::path(get, path = "/system", tag = TAG, responses((status = 200, body = System)))]
-pub async fn system(State(api): State<Api>, Caller(_): Caller) -> Json<System> {
+pub(super) async fn system(State(api): State<Api>, Caller(_): Caller) -> Json<System> {
     let site = &api.config.site;
     Json(System {
         version: env!("CARGO_PKG_VERSION"),
         now: api.clock.now(),
-        site: Site { name: site.name.clone(), center: site.center, zoom: site.zoom },
+        site: Site {
+            name: site.name.clone(),
+            center: site.center,
+            zoom: site.zoom,
+        },
         basemap: basemap(&api.config.map),
-        live: LiveLimits { max_tiles: MAX_TILES },
+        live: LiveLimits {
+            max_tiles: MAX_TILES,
+        },
     })
 }
 
@@ -89,19 +101,37 @@ pub struct PartHealth {
 
 /// How each part is.
 #[utoipa::path(get, path = "/health", tag = TAG, responses((status = 200, body = [PartHealth])))]
-pub async fn health(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<PartHealth>>> {
-    api.audit.check(&actor, Permission::SystemRead, "see the system's health").await?;
+pub(super) async fn health(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<Vec<PartHealth>>> {
+    api.audit
+        .check(&actor, Permission::SystemRead, "see the system's health")
+        .await?;
     Ok(Json(api.health.report().await))
 }
 
 /// The base map of the configured folder, as GeoJSON.
 #[utoipa::path(get, path = "/basemap.geojson", tag = TAG,
     responses((status = 200, content_type = "application/geo+json"), (status = 404, body = Problem)))]
-pub async fn basemap_geojson(State(api): State<Api>, Caller(_): Caller, headers: HeaderMap) -> ApiResult<Response> {
+pub(super) async fn basemap_geojson(
+    State(api): State<Api>,
+    Caller(_): Caller,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     let name = match api.config.map.kind {
-        BasemapKind::Geojson => api.config.map.url.clone().unwrap_or_else(|| "basemap.geojson".into()),
+        BasemapKind::Geojson => api
+            .config
+            .map
+            .url
+            .clone()
+            .unwrap_or_else(|| "basemap.geojson".into()),
         BasemapKind::None | BasemapKind::Xyz | BasemapKind::Wmts | BasemapKind::Pmtiles => {
-            return Err(Error::not_found("not_found", "this site's base map is not GeoJSON; see /api/v1/system").into());
+            return Err(Error::not_found(
+                "not_found",
+                "this site's base map is not GeoJSON; see /api/v1/system",
+            )
+            .into());
         }
     };
     map_file(&api, &name, "application/geo+json", &headers).await
@@ -110,7 +140,7 @@ pub async fn basemap_geojson(State(api): State<Api>, Caller(_): Caller, headers:
 /// A file of `[map] dir`.
 #[utoipa::path(get, path = "/basemap/{file}", tag = TAG,
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
-pub async fn basemap_file(
+pub(super) async fn basemap_file(
     State(api): State<Api>,
     Caller(_): Caller,
     Path(name): Path<String>,
@@ -119,13 +149,33 @@ pub async fn basemap_file(
     map_file(&api, &name, "application/octet-stream", &headers).await
 }
 
-async fn map_file(api: &Api, name: &str, media_type: &str, headers: &HeaderMap) -> ApiResult<Response> {
-    let missing = || Error::not_found("not_found", format!("there is no base map file `{name}` in [map] dir"));
+async fn map_file(
+    api: &Api,
+    name: &str,
+    media_type: &str,
+    headers: &HeaderMap,
+) -> ApiResult<Response> {
+    let missing = || {
+        Error::not_found(
+            "not_found",
+            format!("there is no base map file `{name}` in [map] dir"),
+        )
+    };
     let safe = !name.is_empty()
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    let dir = api.config.map.dir.as_ref().filter(|_| safe).ok_or_else(missing)?;
-    let mut file = tokio::fs::File::open(dir.join(name)).await.map_err(|e| missing().because(e))?;
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let dir = api
+        .config
+        .map
+        .dir
+        .as_ref()
+        .filter(|_| safe)
+        .ok_or_else(missing)?;
+    let mut file = tokio::fs::File::open(dir.join(name))
+        .await
+        .map_err(|e| missing().because(e))?;
     let meta = file.metadata().await.map_err(|e| missing().because(e))?;
     let changed = meta
         .modified()
@@ -139,22 +189,25 @@ async fn map_file(api: &Api, name: &str, media_type: &str, headers: &HeaderMap) 
         download_as: None,
         extra: Vec::new(),
     };
-    // Seeking is only needed for a part; the stream reads no more than the range.
-    let start = match super::range::wanted(headers.get(header::RANGE).and_then(|v| v.to_str().ok()), meta.len()) {
-        super::range::Wanted::Part(part) => part.start,
-        super::range::Wanted::Whole | super::range::Wanted::Unsatisfiable => 0,
-    };
-    file.seek(std::io::SeekFrom::Start(start)).await.map_err(|e| missing().because(e))?;
-    Ok(sendable.respond(headers, |part| ReaderStream::new(file.take(part.end - part.start))))
+    match sendable.answer(headers) {
+        Ok(head) => {
+            file.seek(std::io::SeekFrom::Start(head.range.start))
+                .await
+                .map_err(|e| missing().because(e))?;
+            let part = file.take(head.range.end - head.range.start);
+            Ok(head.with(ReaderStream::new(part)))
+        }
+        Err(answer) => Ok(*answer),
+    }
 }
 
 /// Alive: the process answers.
-pub async fn healthz() -> &'static str {
+pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Ready: the database answers, so requests can be served.
-pub async fn readyz(State(api): State<Api>) -> Response {
+pub(super) async fn readyz(State(api): State<Api>) -> Response {
     match api.health.ready().await {
         Ok(()) => "ready\n".into_response(),
         Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", e.detail())).into_response(),
@@ -162,10 +215,22 @@ pub async fn readyz(State(api): State<Api>) -> Response {
 }
 
 /// Prometheus text.
-pub async fn metrics(State(api): State<Api>, caller: Result<Caller, super::problem::ApiError>) -> ApiResult<Response> {
+pub(super) async fn metrics(
+    State(api): State<Api>,
+    caller: Result<Caller, super::problem::ApiError>,
+) -> ApiResult<Response> {
     if !api.config.http.metrics_public {
-        caller?.0.need(Permission::SystemRead, "read the metrics")?;
+        api.audit
+            .check(&caller?.0, Permission::SystemRead, "the metrics")
+            .await?;
     }
-    let text = telemetry::render();
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    let text = api.numbers.render();
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response())
 }

@@ -13,14 +13,16 @@ use super::state::Api;
 use crate::access::Permission;
 use crate::fleet::{Position, PositionFilter};
 use crate::live::{FixAbout, state_word};
-use crate::model::{BoundingBox, Error, Fix, GeoPoint, UtcMicros, Vehicle, VehicleClass, VehicleId};
+use crate::model::{
+    BoundingBox, Error, Fix, GeoPoint, UtcMicros, Vehicle, VehicleClass, VehicleId,
+};
 
 const TAG: &str = "vehicles";
 /// Points in one track answer; a day at 1 Hz.
 const TRACK_LIMIT: usize = 100_000;
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Point {
+pub(super) struct Point {
     #[serde(rename = "type")]
     kind: &'static str,
     /// Longitude, latitude in WGS-84 degrees.
@@ -28,7 +30,7 @@ pub struct Point {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FixProperties {
+pub(super) struct FixProperties {
     vehicle: String,
     #[serde(flatten)]
     about: FixAbout,
@@ -41,7 +43,7 @@ pub struct FixProperties {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FixFeature {
+pub(super) struct FixFeature {
     #[serde(rename = "type")]
     kind: &'static str,
     geometry: Point,
@@ -49,10 +51,13 @@ pub struct FixFeature {
 }
 
 impl FixFeature {
-    pub fn new(fix: &Fix) -> Self {
+    pub(super) fn new(fix: &Fix) -> Self {
         Self {
             kind: "Feature",
-            geometry: Point { kind: "Point", coordinates: [fix.place.lon, fix.place.lat] },
+            geometry: Point {
+                kind: "Point",
+                coordinates: [fix.place.lon, fix.place.lat],
+            },
             properties: FixProperties {
                 vehicle: fix.vehicle.to_string(),
                 about: fix.into(),
@@ -66,7 +71,12 @@ impl FixFeature {
     fn position(p: &Position) -> Self {
         let mut feature = Self::new(&p.fix);
         feature.properties.plate = p.vehicle.as_ref().and_then(|v| v.plate.clone());
-        feature.properties.class = Some(p.vehicle.as_ref().map_or(VehicleClass::Other, |v| v.class).as_str());
+        feature.properties.class = Some(
+            p.vehicle
+                .as_ref()
+                .map_or(VehicleClass::Other, |v| v.class)
+                .as_str(),
+        );
         feature.properties.state = Some(state_word(p.state));
         feature
     }
@@ -74,7 +84,7 @@ impl FixFeature {
 
 /// GeoJSON (RFC 7946).
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FixCollection {
+pub(super) struct FixCollection {
     #[serde(rename = "type")]
     kind: &'static str,
     #[schema(value_type = String, format = DateTime)]
@@ -85,12 +95,16 @@ pub struct FixCollection {
 }
 
 fn geojson(body: FixCollection) -> Response {
-    ([(header::CONTENT_TYPE, "application/geo+json")], Json(body).into_response().into_body()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/geo+json")],
+        Json(body).into_response().into_body(),
+    )
+        .into_response()
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct PositionsQuery {
+pub(super) struct PositionsQuery {
     /// `west,south,east,north` in degrees.
     bbox: Option<String>,
     /// `lon,lat`: nearest first.
@@ -103,44 +117,76 @@ pub struct PositionsQuery {
 
 impl PositionsQuery {
     fn filter(&self) -> ApiResult<PositionFilter> {
-        let bbox = self.bbox.as_deref().map(|t| numbers::<4>("bbox", t)).transpose()?.map(|[w, s, e, n]| {
-            BoundingBox { west: w, south: s, east: e, north: n }
-        });
-        let near = self.near.as_deref().map(|t| numbers::<2>("near", t)).transpose()?;
+        let bbox = self
+            .bbox
+            .as_deref()
+            .map(|t| numbers::<4>("bbox", t))
+            .transpose()?
+            .map(|[w, s, e, n]| BoundingBox {
+                west: w,
+                south: s,
+                east: e,
+                north: n,
+            });
+        let near = self
+            .near
+            .as_deref()
+            .map(|t| numbers::<2>("near", t))
+            .transpose()?;
         let near = near.map(|[lon, lat]| GeoPoint::new(lon, lat)).transpose()?;
         let radius_m = self.radius_m.unwrap_or(5_000.0);
         if !(radius_m > 0.0 && radius_m <= 1_000_000.0) {
-            return Err(Error::invalid("bad_radius", "`radius_m` must be above 0 and at most 1000000 metres").into());
+            return Err(Error::invalid(
+                "bad_radius",
+                "`radius_m` must be above 0 and at most 1000000 metres",
+            )
+            .into());
         }
         let class = self.class.as_deref().map(class).transpose()?;
-        Ok(PositionFilter { bbox, near: near.map(|p| (p, radius_m)), class, limit: self.limit })
+        Ok(PositionFilter {
+            bounds: bbox,
+            near: near.map(|p| (p, radius_m)),
+            class,
+            limit: self.limit,
+        })
     }
 }
 
 fn class(text: &str) -> Result<VehicleClass, Error> {
     VehicleClass::parse(text).ok_or_else(|| {
         let all = VehicleClass::ALL.map(VehicleClass::as_str).join(", ");
-        Error::invalid("bad_class", format!("`{text}` is not a class of vehicle; known are {all}"))
+        Error::invalid(
+            "bad_class",
+            format!("`{text}` is not a class of vehicle; known are {all}"),
+        )
     })
 }
 
 fn numbers<const N: usize>(name: &str, text: &str) -> Result<[f64; N], Error> {
-    let parts: Option<Vec<f64>> = text.split(',').map(|p| p.trim().parse().ok().filter(|x: &f64| x.is_finite())).collect();
+    let parts: Option<Vec<f64>> = text
+        .split(',')
+        .map(|p| p.trim().parse().ok().filter(|x: &f64| x.is_finite()))
+        .collect();
     parts.and_then(|p| p.try_into().ok()).ok_or_else(|| {
-        Error::invalid("bad_query", format!("`{name}={text}` must be {N} numbers in degrees with commas between"))
+        Error::invalid(
+            "bad_query",
+            format!("`{name}={text}` must be {N} numbers in degrees with commas between"),
+        )
     })
 }
 
 /// The newest position of every vehicle, or of those in a box or near a point.
 #[utoipa::path(get, path = "/positions", tag = TAG, params(PositionsQuery),
     responses((status = 200, body = FixCollection, content_type = "application/geo+json"), (status = 422, body = Problem)))]
-pub async fn positions(
+pub(super) async fn positions(
     State(api): State<Api>,
     Caller(actor): Caller,
     Query(query): Query<PositionsQuery>,
 ) -> ApiResult<Response> {
-    api.audit.check(&actor, Permission::PositionView, "see positions").await?;
-    let found = api.fleet.positions(&query.filter()?).await?;
+    api.audit
+        .check(&actor, Permission::PositionView, "see positions")
+        .await?;
+    let found = api.fleet.positions(&query.filter()?).await;
     Ok(geojson(FixCollection {
         kind: "FeatureCollection",
         as_of: api.clock.now(),
@@ -151,7 +197,7 @@ pub async fn positions(
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Vehicle)]
-pub struct VehicleView {
+pub(super) struct VehicleView {
     id: String,
     plate: Option<String>,
     class: &'static str,
@@ -163,17 +209,25 @@ pub struct VehicleView {
 
 /// All vehicles of the register and all that were seen on a feed.
 #[utoipa::path(get, path = "/vehicles", tag = TAG, responses((status = 200, body = [VehicleView])))]
-pub async fn list(State(api): State<Api>, Caller(actor): Caller) -> ApiResult<Json<Vec<VehicleView>>> {
-    api.audit.check(&actor, Permission::PositionView, "see vehicles").await?;
+pub(super) async fn list(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<Vec<VehicleView>>> {
+    api.audit
+        .check(&actor, Permission::PositionView, "see vehicles")
+        .await?;
     let mut seen: std::collections::BTreeMap<VehicleId, Position> = api
         .fleet
         .positions(&PositionFilter::default())
-        .await?
+        .await
         .into_iter()
         .map(|p| (p.fix.vehicle.clone(), p))
         .collect();
     let register = api.register.vehicles();
-    let mut all: Vec<VehicleView> = register.iter().map(|v| vehicle_view(v, seen.remove(&v.id))).collect();
+    let mut all: Vec<VehicleView> = register
+        .iter()
+        .map(|v| vehicle_view(v, seen.remove(&v.id)))
+        .collect();
     all.extend(seen.into_values().map(unknown_view));
     all.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(Json(all))
@@ -202,12 +256,15 @@ fn unknown_view(p: Position) -> VehicleView {
 }
 
 fn no_vehicle(id: &str) -> Error {
-    Error::not_found("not_found", format!("there is no vehicle `{id}`, neither in the register nor on a feed"))
+    Error::not_found(
+        "not_found",
+        format!("there is no vehicle `{id}`, neither in the register nor on a feed"),
+    )
 }
 
 async fn find(api: &Api, id: &str) -> ApiResult<VehicleView> {
     let vehicle = VehicleId::new(id).map_err(|_| no_vehicle(id))?;
-    let last = api.fleet.position(&vehicle).await?;
+    let last = api.fleet.position(&vehicle).await;
     let register = api.register.vehicles();
     match (register.iter().find(|v| v.id == vehicle), last) {
         (Some(v), last) => Ok(vehicle_view(v, last)),
@@ -219,18 +276,20 @@ async fn find(api: &Api, id: &str) -> ApiResult<VehicleView> {
 /// One vehicle.
 #[utoipa::path(get, path = "/vehicles/{id}", tag = TAG,
     responses((status = 200, body = VehicleView), (status = 404, body = Problem)))]
-pub async fn get(
+pub(super) async fn get(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<VehicleView>> {
-    api.audit.check(&actor, Permission::PositionView, "see vehicles").await?;
+    api.audit
+        .check(&actor, Permission::PositionView, "see vehicles")
+        .await?;
     Ok(Json(find(&api, &id).await?))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct VehicleInput {
+pub(super) struct VehicleInput {
     /// As it appears in topics and terminal ids.
     #[schema(value_type = String)]
     id: VehicleId,
@@ -244,12 +303,16 @@ pub struct VehicleInput {
 /// Adds a vehicle to the register.
 #[utoipa::path(post, path = "/vehicles", tag = TAG, request_body = VehicleInput,
     responses((status = 201, body = VehicleView), (status = 409, body = Problem)))]
-pub async fn create(
+pub(super) async fn create(
     State(api): State<Api>,
     Caller(actor): Caller,
     Json(input): Json<VehicleInput>,
 ) -> ApiResult<(StatusCode, Json<VehicleView>)> {
-    let vehicle = Vehicle { id: input.id, plate: input.plate, class: input.class };
+    let vehicle = Vehicle {
+        id: input.id,
+        plate: input.plate,
+        class: input.class,
+    };
     let id = vehicle.id.clone();
     api.register.add_vehicle(&actor, vehicle).await?;
     Ok((StatusCode::CREATED, Json(find(&api, id.as_str()).await?)))
@@ -258,40 +321,63 @@ pub async fn create(
 /// Changes a vehicle, or adds it under this id.
 #[utoipa::path(put, path = "/vehicles/{id}", tag = TAG, request_body = VehicleInput,
     responses((status = 200, body = VehicleView), (status = 422, body = Problem)))]
-pub async fn put(
+pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
     Json(input): Json<VehicleInput>,
 ) -> ApiResult<Json<VehicleView>> {
     if input.id.as_str() != id {
-        let detail = format!("the vehicle in the body is `{}`, in the address `{id}`; they must agree", input.id);
+        let detail = format!(
+            "the vehicle in the body is `{}`, in the address `{id}`; they must agree",
+            input.id
+        );
         return Err(Error::invalid("bad_id", detail).into());
     }
-    api.register.put_vehicle(&actor, Vehicle { id: input.id, plate: input.plate, class: input.class }).await?;
+    api.register
+        .put_vehicle(
+            &actor,
+            Vehicle {
+                id: input.id,
+                plate: input.plate,
+                class: input.class,
+            },
+        )
+        .await?;
     Ok(Json(find(&api, &id).await?))
 }
 
 /// Removes a vehicle from the register; its track stays until retention takes it.
 #[utoipa::path(delete, path = "/vehicles/{id}", tag = TAG,
     responses((status = 204), (status = 404, body = Problem)))]
-pub async fn delete(State(api): State<Api>, Caller(actor): Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    api.register.delete_vehicle(&actor, &VehicleId::new(&id).map_err(|_| no_vehicle(&id))?).await?;
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    api.register
+        .delete_vehicle(&actor, &VehicleId::new(&id).map_err(|_| no_vehicle(&id))?)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// All fixes of a range in the order of device time.
 #[utoipa::path(get, path = "/vehicles/{id}/track", tag = TAG, params(RangeQuery),
     responses((status = 200, body = FixCollection, content_type = "application/geo+json"), (status = 422, body = Problem)))]
-pub async fn track(
+pub(super) async fn track(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
     Query(query): Query<RangeQuery>,
 ) -> ApiResult<Response> {
-    api.audit.check(&actor, Permission::PositionView, "see tracks").await?;
+    api.audit
+        .check(&actor, Permission::PositionView, "see tracks")
+        .await?;
     let vehicle = VehicleId::new(&id).map_err(|_| no_vehicle(&id))?;
-    let mut fixes = api.fleet.track(&vehicle, query.range()?, TRACK_LIMIT + 1).await?;
+    let mut fixes = api
+        .fleet
+        .track(&vehicle, query.range()?, TRACK_LIMIT + 1)
+        .await?;
     let truncated = fixes.len() > TRACK_LIMIT;
     fixes.truncate(TRACK_LIMIT);
     if fixes.is_empty() {

@@ -10,7 +10,10 @@ pub async fn signalled() -> std::io::Result<()> {
         _ = term.recv() => tracing::info!("SIGTERM: stopping"),
         _ = int.recv() => tracing::info!("SIGINT: stopping; once more ends at once"),
     }
-    #[allow(clippy::disallowed_methods, reason = "lives until the process ends, and ends it")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "lives until the process ends, and ends it"
+    )]
     tokio::spawn(async move {
         tokio::select! {
             _ = term.recv() => {}

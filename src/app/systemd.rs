@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::store::Database;
 
 pub fn ready(address: &str) {
-    say(&[NotifyState::Ready, NotifyState::Status(&format!("serving {address}"))]);
+    say(&[
+        NotifyState::Ready,
+        NotifyState::Status(&format!("serving {address}")),
+    ]);
 }
 
 pub fn stopping() {
@@ -37,7 +40,10 @@ pub async fn watchdog(db: Database, stop: CancellationToken) {
             Ok(()) => say(&[NotifyState::Watchdog]),
             // PostgreSQL away is no reason to be killed: recording goes on. Only a runtime that no longer turns is.
             Err(e) if e.is_transient() => say(&[NotifyState::Watchdog]),
-            Err(e) => tracing::error!(error = e.chain(), "the watchdog is not fed: the database is broken"),
+            Err(e) => tracing::error!(
+                error = e.chain(),
+                "the watchdog is not fed: the database is broken"
+            ),
         }
     }
 }

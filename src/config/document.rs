@@ -100,7 +100,8 @@ pub(super) fn read<T: DeserializeOwned>(
     env: &Environment,
     form: &Form,
 ) -> Result<(T, Report), ConfigErrors> {
-    let line = |at: usize| 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |at: usize| 1 + ends.partition_point(|end| *end < at);
     let (spans, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
         let items = syntax.iter().map(|e| Finding {

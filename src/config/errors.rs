@@ -40,6 +40,9 @@ impl Finding {
     }
 }
 
+/// As many are shown; a script that wrote a thousand wrong cameras made one mistake.
+const SHOWN: usize = 100;
+
 /// Why a file cannot be used. The command line ends with status 64 on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
@@ -78,10 +81,13 @@ impl fmt::Display for ConfigErrors {
         let count = self.items.len();
         let word = if count == 1 { "error" } else { "errors" };
         write!(f, "{} has {count} {word}:", self.file.display())?;
-        for item in &self.items {
+        for item in self.items.iter().take(SHOWN) {
             write!(f, "\n  {}", item.line(&self.file))?;
         }
-        Ok(())
+        match count.saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n  … and {more} more"),
+        }
     }
 }
 

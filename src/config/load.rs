@@ -38,7 +38,7 @@ pub fn parse(file: &Path, text: &str, env: &Environment) -> Result<Loaded, Confi
     let form = Form {
         overlay: Some("ZHENBEI_"),
         sample: SHIPPED,
-        later: &["jt808", "nmea", "osmand", "alarm", "evidence", "casefile"],
+        later: &["jt808", "nmea", "osmand"],
     };
     let (mut config, mut report) = document::read::<Config>(file, text, env, &form)?;
     settle(&mut config, file.parent().unwrap_or(Path::new("")));

@@ -65,16 +65,15 @@ fn look_up(name: &str, env: &Environment, base: &Path) -> Result<String, String>
     if let Some(path) = name.strip_prefix("file:") {
         let path = base.join(path);
         let shown = path.display();
-        let size = std::fs::metadata(&path)
-            .map_err(|e| format!("`${{{name}}}`: cannot read {shown}: {e}"))?
-            .len();
-        if size > LONGEST {
+        let trouble = |e: std::io::Error| format!("`${{{name}}}`: cannot read {shown}: {e}");
+        let about = std::fs::metadata(&path).map_err(trouble)?;
+        // A device or a pipe has no end, and no size that would tell.
+        if !about.is_file() || about.len() > LONGEST {
             return Err(format!(
-                "`${{{name}}}`: {shown} has {size} bytes; a secret has at most {LONGEST}"
+                "`${{{name}}}`: {shown} is not a file of at most {LONGEST} bytes, as a secret is"
             ));
         }
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| format!("`${{{name}}}`: cannot read {shown}: {e}"))?;
+        let text = std::fs::read_to_string(&path).map_err(trouble)?;
         return Ok(text
             .strip_suffix('\n')
             .unwrap_or(&text)
@@ -136,5 +135,7 @@ mod tests {
         std::fs::write(dir.path().join("pw"), "two words \n").unwrap();
         let text = expand("${file:pw}", &Environment::default(), dir.path());
         assert_eq!(text.unwrap().unwrap(), "two words ");
+        let endless = expand("${file:/dev/zero}", &Environment::default(), dir.path());
+        assert!(endless.unwrap_err().contains("is not a file"));
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::archive::Archive;
-use crate::model::{Camera, CameraId, CameraStatus, Clock, StreamKey, StreamRole, StreamStatus, camera_status};
+use crate::model::{
+    Camera, CameraId, CameraStatus, Clock, StreamKey, StreamRole, StreamStatus, camera_status,
+};
 use crate::video::Video;
 
 #[derive(Clone)]
@@ -23,7 +25,12 @@ impl Cameras {
         archive: Archive,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { register, video, archive, clock }
+        Self {
+            register,
+            video,
+            archive,
+            clock,
+        }
     }
 
     /// All, in the register's order.
@@ -34,7 +41,10 @@ impl Cameras {
 
     pub fn get(&self, id: &CameraId) -> Option<CameraStatus> {
         let cameras = Arc::clone(&self.register.borrow());
-        cameras.iter().find(|c| c.id == *id).map(|c| self.status_of(c))
+        cameras
+            .iter()
+            .find(|c| c.id == *id)
+            .map(|c| self.status_of(c))
     }
 
     /// Counts up whenever a stream changes its state.
@@ -43,7 +53,9 @@ impl Cameras {
     }
 
     fn status_of(&self, camera: &Camera) -> CameraStatus {
-        camera_status(camera.clone(), self.clock.now(), |role| self.stream(&camera.id, role))
+        camera_status(camera.clone(), self.clock.now(), |role| {
+            self.stream(&camera.id, role)
+        })
     }
 
     fn stream(&self, camera: &CameraId, role: StreamRole) -> Option<StreamStatus> {

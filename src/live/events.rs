@@ -14,10 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::views::{CameraView, PositionView};
-use crate::casefile::{CaseChange, Cases};
+use crate::casefile::Cases;
 use crate::fleet::{Fleet, PositionFilter};
 use crate::live::Cameras;
-use crate::model::{Clock, Fix, Result, VehicleId};
+use crate::model::{Clock, Fix, VehicleId};
+use crate::store::database::CaseChange;
 
 /// Positions are sent at most this often, the newest of each vehicle.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
@@ -31,11 +32,34 @@ const BACKLOG: usize = 64;
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Event<'a> {
-    Snapshot { seq: u64, as_of: String, positions: Vec<PositionView>, cameras: Vec<CameraView> },
-    Positions { seq: u64, as_of: String, items: Vec<PositionView> },
-    Cameras { seq: u64, as_of: String, items: Vec<CameraView> },
-    Case { seq: u64, as_of: String, id: String, no: &'a str, state: &'static str },
-    Skipped { seq: u64, as_of: String, count: u64 },
+    Snapshot {
+        seq: u64,
+        as_of: String,
+        positions: Vec<PositionView>,
+        cameras: Vec<CameraView>,
+    },
+    Positions {
+        seq: u64,
+        as_of: String,
+        items: Vec<PositionView>,
+    },
+    Cameras {
+        seq: u64,
+        as_of: String,
+        items: Vec<CameraView>,
+    },
+    Case {
+        seq: u64,
+        as_of: String,
+        id: String,
+        no: &'a str,
+        state: &'static str,
+    },
+    Skipped {
+        seq: u64,
+        as_of: String,
+        count: u64,
+    },
 }
 
 impl Event<'_> {
@@ -69,11 +93,24 @@ pub struct Subscription {
 impl Events {
     pub fn new(cameras: Cameras, fleet: Fleet, cases: Cases, clock: Arc<dyn Clock>) -> Self {
         let (sender, _) = broadcast::channel(BACKLOG);
-        Self { inner: Arc::new(Inner { cameras, fleet, cases, clock, seq: AtomicU64::new(0), sender }) }
+        Self {
+            inner: Arc::new(Inner {
+                cameras,
+                fleet,
+                cases,
+                clock,
+                seq: AtomicU64::new(0),
+                sender,
+            }),
+        }
     }
 
     pub fn subscribe(&self) -> Subscription {
-        Subscription { events: self.clone(), receiver: self.inner.sender.subscribe(), snapshot_due: true }
+        Subscription {
+            events: self.clone(),
+            receiver: self.inner.sender.subscribe(),
+            snapshot_due: true,
+        }
     }
 
     /// Makes the messages until stopped.
@@ -121,7 +158,10 @@ impl Events {
     }
 
     fn head(&self) -> (u64, String) {
-        (self.inner.seq.fetch_add(1, Ordering::Relaxed) + 1, self.inner.clock.now().to_string())
+        (
+            self.inner.seq.fetch_add(1, Ordering::Relaxed) + 1,
+            self.inner.clock.now().to_string(),
+        )
     }
 
     fn publish(&self, event: &Event<'_>) {
@@ -137,7 +177,7 @@ impl Events {
         let items = newest
             .drain()
             .map(|(_, fix)| {
-                let p = self.inner.fleet.describe(fix);
+                let p = self.inner.fleet.shown(fix);
                 PositionView::new(&p.fix, p.vehicle.as_ref(), p.state)
             })
             .collect();
@@ -168,21 +208,39 @@ impl Events {
     fn case(&self, change: &CaseChange) {
         let (seq, as_of) = self.head();
         let id = change.id.to_string();
-        self.publish(&Event::Case { seq, as_of, id, no: &change.no, state: change.state.as_str() });
+        self.publish(&Event::Case {
+            seq,
+            as_of,
+            id,
+            no: &change.no,
+            state: change.state.as_str(),
+        });
     }
 
-    async fn snapshot(&self) -> Result<Arc<str>> {
+    async fn snapshot(&self) -> Arc<str> {
         let positions = self
             .inner
             .fleet
             .positions(&PositionFilter::default())
-            .await?
+            .await
             .iter()
             .map(|p| PositionView::new(&p.fix, p.vehicle.as_ref(), p.state))
             .collect();
-        let cameras = self.inner.cameras.list().iter().map(|c| CameraView::new(c, false)).collect();
+        let cameras = self
+            .inner
+            .cameras
+            .list()
+            .iter()
+            .map(|c| CameraView::new(c, false))
+            .collect();
         let (seq, as_of) = self.head();
-        Ok(Event::Snapshot { seq, as_of, positions, cameras }.text())
+        Event::Snapshot {
+            seq,
+            as_of,
+            positions,
+            cameras,
+        }
+        .text()
     }
 }
 
@@ -201,11 +259,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Arc<str>> {
         if self.snapshot_due {
             self.snapshot_due = false;
-            match self.events.snapshot().await {
-                Ok(text) => return Some(text),
-                // Live state is away: go on with changes; positions come with them.
-                Err(e) => tracing::warn!(error = e.chain(), "no snapshot for a wall"),
-            }
+            return Some(self.events.snapshot().await);
         }
         match self.receiver.recv().await {
             Ok(text) => Some(text),

@@ -8,9 +8,12 @@ use bytes::Bytes;
 
 use super::cameras::Cameras;
 use crate::access::{Action, Actor, Audit, Permission, audited};
-use crate::archive::{Archive, Clip};
+use crate::archive::{Archive, Clip, HlsPlaylist, SegmentReader};
 use crate::media::Media;
-use crate::model::{Clock, Coverage, Error, Result, StreamKey, TimeRange, UtcMicros};
+use crate::model::{
+    CameraId, Clock, Coverage, Error, Result, SegmentId, StreamKey, StreamRole, TimeRange,
+    UtcMicros,
+};
 use crate::video::Video;
 
 /// A player asks for one clip in many Range requests, and for a still at each scrub: that is one look.
@@ -50,13 +53,35 @@ impl Playback {
         audit: Audit,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { archive, video, cameras, media, audit, clock, looks: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                archive,
+                video,
+                cameras,
+                media,
+                audit,
+                clock,
+                looks: Mutex::default(),
+            }),
+        }
     }
 
     /// Tells what is there; shows no picture, so it is not logged.
-    pub async fn coverage(&self, actor: &Actor, key: &StreamKey, range: TimeRange) -> Result<Coverage> {
+    pub async fn coverage(
+        &self,
+        actor: &Actor,
+        key: &StreamKey,
+        range: TimeRange,
+    ) -> Result<Coverage> {
         let inner = &self.inner;
-        inner.audit.check(actor, Permission::RecordingView, &format!("coverage of {key}")).await?;
+        inner
+            .audit
+            .check(
+                actor,
+                Permission::RecordingView,
+                &format!("coverage of {key}"),
+            )
+            .await?;
         let coverage = inner.archive.coverage(key, range).await?;
         if coverage.spans.is_empty() && self.inner.cameras.get(&key.camera).is_none() {
             // Deleted cameras keep their recordings; one that never was has neither.
@@ -69,10 +94,56 @@ impl Playback {
         let object = format!("{key} {} – {}", range.from, range.to);
         self.look(actor, Action::RecordingView, &object, range.from, async {
             match self.inner.archive.clip(key, range).await {
-                Err(e) if e.code() == "no_footage" && self.inner.cameras.get(&key.camera).is_none() => {
+                Err(e)
+                    if e.code() == "no_footage"
+                        && self.inner.cameras.get(&key.camera).is_none() =>
+                {
                     Err(no_camera(key))
                 }
                 other => other,
+            }
+        })
+        .await
+    }
+
+    pub async fn hls(
+        &self,
+        actor: &Actor,
+        key: &StreamKey,
+        range: TimeRange,
+    ) -> Result<HlsPlaylist> {
+        let object = format!("{key} {} – {}", range.from, range.to);
+        self.look(
+            actor,
+            Action::RecordingView,
+            &object,
+            range.from,
+            self.inner.archive.hls(key, range),
+        )
+        .await
+    }
+
+    /// A file of a playlist that was asked for before; by itself it is a look of its own.
+    pub async fn segment(
+        &self,
+        actor: &Actor,
+        camera: &CameraId,
+        id: SegmentId,
+    ) -> Result<SegmentReader> {
+        let archive = &self.inner.archive;
+        let object = format!("{camera} file {id}");
+        // The id is a UUIDv7: its time is when the file was begun.
+        let begun = id.0.get_timestamp().map_or(UtcMicros(0), |t| {
+            UtcMicros::from_secs(t.to_unix().0.cast_signed())
+        });
+        self.look(actor, Action::RecordingView, &object, begun, async {
+            match archive.segment(&StreamKey::main(camera.clone()), id).await {
+                Err(e) if e.code() == "no_footage" => {
+                    archive
+                        .segment(&StreamKey::new(camera.clone(), StreamRole::Sub), id)
+                        .await
+                }
+                found => found,
             }
         })
         .await
@@ -87,30 +158,55 @@ impl Playback {
         width: Option<u32>,
     ) -> Result<Still> {
         if width.is_some_and(|w| !(16..=MAX_WIDTH).contains(&w)) {
-            return Err(Error::invalid("bad_width", format!("`width` must be 16 to {MAX_WIDTH} pixels")));
+            return Err(Error::invalid(
+                "bad_width",
+                format!("`width` must be 16 to {MAX_WIDTH} pixels"),
+            ));
         }
         let inner = &self.inner;
         match at {
             None => {
-                inner.audit.check(actor, Permission::LiveView, &format!("a live still of {key}")).await?;
+                inner
+                    .audit
+                    .check(
+                        actor,
+                        Permission::LiveView,
+                        &format!("a live still of {key}"),
+                    )
+                    .await?;
                 let Some(frame) = inner.video.ring(key).and_then(|r| r.newest_key()) else {
                     if inner.cameras.get(&key.camera).is_none() {
                         return Err(no_camera(key));
                     }
                     return Err(Error::not_found(
                         "no_picture",
-                        format!("camera stream {key} has sent no picture yet; see its state under /cameras/{}", key.camera),
+                        format!(
+                            "camera stream {key} has sent no picture yet; see its state under /cameras/{}",
+                            key.camera
+                        ),
                     ));
                 };
-                let jpeg = inner.media.still(&frame.params, frame.data.clone(), width).await?;
-                Ok(Still { jpeg, at: frame.received })
+                let jpeg = inner
+                    .media
+                    .still(&frame.params, frame.data.clone(), width)
+                    .await?;
+                Ok(Still {
+                    jpeg,
+                    at: frame.received,
+                })
             }
             Some(at) => {
                 // By the minute: scrubbing over one is one look.
-                let object = format!("{key} still {}", UtcMicros::from_secs(at.millis() / 60_000 * 60));
+                let object = format!(
+                    "{key} still {}",
+                    UtcMicros::from_secs(at.millis() / 60_000 * 60)
+                );
                 self.look(actor, Action::Still, &object, at, async {
                     let found = inner.archive.key_frame_at(key, at).await?.ok_or_else(|| {
-                        Error::not_found("no_footage", format!("nothing of {key} is recorded at or before {at}"))
+                        Error::not_found(
+                            "no_footage",
+                            format!("nothing of {key} is recorded at or before {at}"),
+                        )
                     })?;
                     let jpeg = inner.media.still(&found.params, found.data, width).await?;
                     Ok(Still { jpeg, at: found.at })
@@ -152,12 +248,22 @@ impl Playback {
         })
         .await;
         if result.is_ok() {
-            inner.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
+            inner
+                .looks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key, now);
         }
         result
     }
 }
 
 fn no_camera(key: &StreamKey) -> Error {
-    Error::not_found("not_found", format!("there is no camera `{}`, and no recording of one", key.camera))
+    Error::not_found(
+        "not_found",
+        format!(
+            "there is no camera `{}`, and no recording of one",
+            key.camera
+        ),
+    )
 }

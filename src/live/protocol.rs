@@ -144,8 +144,18 @@ impl Header {
     /// Reads a header back; for clients and tests. `None` when the bytes are not of this version.
     pub fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (head, payload) = bytes.split_at_checked(HEADER_LEN)?;
-        let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-        let long = |at: usize| head.get(at..at + 8)?.try_into().ok().map(i64::from_be_bytes);
+        let word = |at: usize| {
+            head.get(at..at + 4)?
+                .try_into()
+                .ok()
+                .map(u32::from_be_bytes)
+        };
+        let long = |at: usize| {
+            head.get(at..at + 8)?
+                .try_into()
+                .ok()
+                .map(i64::from_be_bytes)
+        };
         if head.first() != Some(&VERSION) {
             return None;
         }
@@ -198,14 +208,28 @@ mod tests {
             r#"{"op":"open","tile":1,"camera":"cam-001","stream":"main","format":"avcc","decodes":["h264","h265"]}"#,
         )
         .unwrap();
-        assert!(matches!(open, Request::Open { tile: 1, stream: Wanted::Main, .. }));
-        assert!(serde_json::from_str::<Request>(r#"{"op":"open","tile":1,"camera":"../etc"}"#).is_err());
+        assert!(matches!(
+            open,
+            Request::Open {
+                tile: 1,
+                stream: Wanted::Main,
+                ..
+            }
+        ));
+        assert!(
+            serde_json::from_str::<Request>(r#"{"op":"open","tile":1,"camera":"../etc"}"#).is_err()
+        );
         assert!(serde_json::from_str::<Request>(r#"{"op":"shout"}"#).is_err());
     }
 
     #[test]
     fn notices_say_their_op() {
-        let json = Notice::Error { tile: None, code: "not_found".into(), detail: "x".into() }.to_json();
+        let json = Notice::Error {
+            tile: None,
+            code: "not_found".into(),
+            detail: "x".into(),
+        }
+        .to_json();
         assert_eq!(json, r#"{"op":"error","code":"not_found","detail":"x"}"#);
     }
 }

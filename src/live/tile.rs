@@ -10,13 +10,13 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::fmp4;
 use super::protocol::{Format, Header, Kind, Notice};
+use crate::archive::LiveFragments;
 use crate::model::{CameraId, Clock, StreamParams, StreamRole, VideoCodec};
 use crate::video::{Cursor, Frame, Media, Read, Ring, Start};
 
 /// Frames a client may have in hand at the start, and at most.
-pub const CREDITS: usize = 60;
+pub(super) const CREDITS: usize = 60;
 /// Unread items at which a tile stops catching up frame by frame: about three seconds of a 25 fps camera with audio.
 const TOO_FAR_BEHIND: u64 = 120;
 /// Older than this when sent, a frame is for catching up, not for its time.
@@ -30,7 +30,7 @@ pub enum Out {
 }
 
 /// What a tile shows and how.
-pub struct Tile {
+pub(super) struct Tile {
     pub number: u32,
     pub camera: CameraId,
     pub role: StreamRole,
@@ -41,28 +41,41 @@ pub struct Tile {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What the client has had.
+#[derive(Default)]
+struct Sent {
+    params: Option<Arc<StreamParams>>,
+    frames: u32,
+    fragments: LiveFragments,
+}
+
 impl Tile {
     /// Sends until the ring or the socket is gone. The caller aborts it when the tile is closed.
-    pub async fn run(self, ring: Arc<Ring>, out: mpsc::Sender<Out>) {
+    pub(super) async fn run(self, ring: Arc<Ring>, out: mpsc::Sender<Out>) {
         let mut cursor = ring.cursor(Start::CurrentGop);
         // The cursor keeps the ring; holding it here too would hide that its stream has gone.
         drop(ring);
-        let mut params: Option<Arc<StreamParams>> = None;
-        let mut number = 0u32;
+        let mut sent = Sent::default();
         while let Some(read) = self.read(&mut cursor, &out).await {
-            let sent = match read {
+            let done = match read {
                 Read::Frame(frame) if frame.media == Media::Video => {
                     // One credit a frame; given back by the client's `credit`.
-                    let Ok(permit) = self.credits.acquire().await else { return };
+                    let Ok(permit) = self.credits.acquire().await else {
+                        return;
+                    };
                     permit.forget();
-                    self.frame(&frame, &mut params, &mut number, &out).await
+                    self.frame(&frame, &mut sent, &out).await
                 }
                 Read::Frame(_) => Ok(()),
                 Read::Skipped { frames } => self.skipped(frames, &out).await,
-                // The state notice of the stream tells the client.
-                Read::End(_) => Ok(()),
+                // The state notice of the stream tells the client. What comes after has its own media time, so it begins
+                // with a configuration of its own.
+                Read::End(_) => {
+                    sent.params = None;
+                    Ok(())
+                }
             };
-            if sent.is_err() {
+            if done.is_err() {
                 return;
             }
         }
@@ -86,17 +99,29 @@ impl Tile {
         if frames == 0 {
             return Ok(());
         }
-        send(out, Out::Text(Notice::Skip { tile: self.number, frames }.to_json())).await
+        send(
+            out,
+            Out::Text(
+                Notice::Skip {
+                    tile: self.number,
+                    frames,
+                }
+                .to_json(),
+            ),
+        )
+        .await
     }
 
     async fn frame(
         &self,
         frame: &Frame,
-        params: &mut Option<Arc<StreamParams>>,
-        number: &mut u32,
+        sent: &mut Sent,
         out: &mpsc::Sender<Out>,
     ) -> Result<(), Gone> {
-        let changed = params.as_ref().is_none_or(|p| !Arc::ptr_eq(p, &frame.params) && **p != *frame.params);
+        let changed = sent
+            .params
+            .as_ref()
+            .is_none_or(|p| !Arc::ptr_eq(p, &frame.params) && **p != *frame.params);
         if changed {
             send(out, Out::Text(self.config(&frame.params).to_json())).await?;
         }
@@ -111,20 +136,25 @@ impl Tile {
             lost: frame.lost,
         };
         let message = match self.format {
-            Format::Avcc => header(Kind::AccessUnit, *number).with_payload(&frame.data),
+            Format::Avcc => header(Kind::AccessUnit, sent.frames).with_payload(&frame.data),
             Format::Fmp4 => {
                 if changed {
-                    let init = fmp4::init(&frame.params);
-                    send(out, Out::Binary(header(Kind::Init, *number).with_payload(&init))).await?;
+                    sent.fragments = LiveFragments::default();
+                    let init = LiveFragments::init(&frame.params);
+                    send(
+                        out,
+                        Out::Binary(header(Kind::Init, sent.frames).with_payload(&init)),
+                    )
+                    .await?;
                 }
-                let fragment = fmp4::fragment(*number, frame.pts, frame.key, &frame.data);
-                header(Kind::Fragment, *number).with_payload(&fragment)
+                let fragment = sent.fragments.fragment(frame.pts, frame.key, &frame.data);
+                header(Kind::Fragment, sent.frames).with_payload(&fragment)
             }
         };
         if changed {
-            *params = Some(Arc::clone(&frame.params));
+            sent.params = Some(Arc::clone(&frame.params));
         }
-        *number = number.wrapping_add(1);
+        sent.frames = sent.frames.wrapping_add(1);
         send(out, Out::Binary(message)).await
     }
 
@@ -147,12 +177,12 @@ impl Tile {
 
 /// The socket has gone, or has not taken a message for so long that it counts as gone.
 #[derive(Debug)]
-pub struct Gone;
+pub(super) struct Gone;
 
 /// A client that takes nothing at all for this long is cut; its browser connects again.
 const STALLED: Duration = Duration::from_secs(30);
 
-pub async fn send(out: &mpsc::Sender<Out>, message: Out) -> Result<(), Gone> {
+pub(super) async fn send(out: &mpsc::Sender<Out>, message: Out) -> Result<(), Gone> {
     match timeout(STALLED, out.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Gone),

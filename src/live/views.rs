@@ -3,7 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::{CameraStatus, FaultReason, Fix, Secret, StreamStatus, UtcMicros, Vehicle, VehicleClass, VehicleState};
+use crate::model::{
+    CameraStatus, FaultReason, Fix, Secret, StreamStatus, UtcMicros, Vehicle, VehicleClass,
+    VehicleState,
+};
 
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = FaultReason)]
@@ -18,7 +21,11 @@ pub struct ReasonView {
 
 impl From<&FaultReason> for ReasonView {
     fn from(r: &FaultReason) -> Self {
-        Self { kind: r.kind.as_str(), message: r.message.clone(), retry_at: r.retry_at }
+        Self {
+            kind: r.kind.as_str(),
+            message: r.message.clone(),
+            retry_at: r.retry_at,
+        }
     }
 }
 
@@ -145,9 +152,16 @@ impl CameraView {
             transport: "tcp",
             streams: c.streams().map(|(role, _)| role.as_str()).collect(),
             top,
-            stream_states: StreamStates { main, sub: status.sub.as_ref().map(StreamView::from) },
+            stream_states: StreamStates {
+                main,
+                sub: status.sub.as_ref().map(StreamView::from),
+            },
             main: with_addresses.then(|| c.main.redacted()),
-            sub: if with_addresses { c.sub.as_ref().map(Secret::redacted) } else { None },
+            sub: if with_addresses {
+                c.sub.as_ref().map(Secret::redacted)
+            } else {
+                None
+            },
         }
     }
 }

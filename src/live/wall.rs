@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cameras::Cameras;
 use super::protocol::{Format, Notice, Request, Wanted};
-use super::source::{Opened, Sources};
+use super::source::Sources;
 use super::tile::{CREDITS, Gone, Out, Tile, send};
 use crate::access::{Access, Actor, Permission};
 use crate::model::{CameraId, Clock, Error, StreamKey, StreamRole, StreamStatus, VideoCodec};
@@ -57,8 +57,18 @@ struct TileEnd {
 
 impl Walls {
     /// Serves one wall until its socket closes, its right is withdrawn, or it stops taking messages.
-    pub async fn serve(&self, actor: &Actor, mut requests: mpsc::Receiver<String>, out: mpsc::Sender<Out>) {
-        let mut wall = Wall { house: self, out, tiles: HashMap::new(), tasks: JoinSet::new() };
+    pub async fn serve(
+        &self,
+        actor: &Actor,
+        mut requests: mpsc::Receiver<String>,
+        out: mpsc::Sender<Out>,
+    ) {
+        let mut wall = Wall {
+            house: self,
+            out,
+            tiles: HashMap::new(),
+            tasks: JoinSet::new(),
+        };
         let mut changes = self.cameras.changes();
         let mut clock = interval(CLOCK_EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -98,17 +108,32 @@ impl Wall<'_> {
     }
 
     async fn refuse(&self, tile: Option<u32>, code: &str, detail: String) -> Result<(), Gone> {
-        self.say(Notice::Error { tile, code: code.into(), detail }).await
+        self.say(Notice::Error {
+            tile,
+            code: code.into(),
+            detail,
+        })
+        .await
     }
 
     async fn request(&mut self, text: &str) -> Result<(), Gone> {
         if text.len() > MAX_REQUEST {
-            return self.refuse(None, "bad_request", format!("a request may have {MAX_REQUEST} bytes")).await;
+            return self
+                .refuse(
+                    None,
+                    "bad_request",
+                    format!("a request may have {MAX_REQUEST} bytes"),
+                )
+                .await;
         }
         match serde_json::from_str::<Request>(text) {
-            Ok(Request::Open { tile, camera, stream, format, decodes }) => {
-                self.open(tile, camera, stream, format, decodes).await
-            }
+            Ok(Request::Open {
+                tile,
+                camera,
+                stream,
+                format,
+                decodes,
+            }) => self.open(tile, camera, stream, format, decodes).await,
             Ok(Request::Close { tile }) => {
                 self.close(tile);
                 Ok(())
@@ -117,11 +142,19 @@ impl Wall<'_> {
                 if let Some(t) = self.tiles.get(&tile) {
                     // Never more in hand than at the start, whatever the client claims.
                     let room = CREDITS.saturating_sub(t.credits.available_permits());
-                    t.credits.add_permits(room.min(usize::try_from(frames).unwrap_or(usize::MAX)));
+                    t.credits
+                        .add_permits(room.min(usize::try_from(frames).unwrap_or(usize::MAX)));
                 }
                 Ok(())
             }
-            Err(e) => self.refuse(None, "bad_request", format!("this request was not understood: {e}")).await,
+            Err(e) => {
+                self.refuse(
+                    None,
+                    "bad_request",
+                    format!("this request was not understood: {e}"),
+                )
+                .await
+            }
         }
     }
 
@@ -139,7 +172,13 @@ impl Wall<'_> {
             return self.refuse(Some(tile), "too_many_tiles", detail).await;
         }
         let Some(status) = self.house.cameras.get(&camera) else {
-            return self.refuse(Some(tile), "not_found", format!("there is no camera `{camera}`")).await;
+            return self
+                .refuse(
+                    Some(tile),
+                    "not_found",
+                    format!("there is no camera `{camera}`"),
+                )
+                .await;
         };
         let role = match (stream, &status.sub) {
             (Wanted::Main, _) | (Wanted::Auto, None) => StreamRole::Main,
@@ -151,7 +190,18 @@ impl Wall<'_> {
         };
         let key = StreamKey::new(camera, role);
         let credits = Arc::new(Semaphore::new(CREDITS));
-        self.tiles.insert(tile, Wanting { key, format, decodes, credits, closed: CancellationToken::new(), task: None, told: None });
+        self.tiles.insert(
+            tile,
+            Wanting {
+                key,
+                format,
+                decodes,
+                credits,
+                closed: CancellationToken::new(),
+                task: None,
+                told: None,
+            },
+        );
         self.start(tile, Duration::ZERO);
         self.states().await
     }
@@ -164,10 +214,20 @@ impl Wall<'_> {
 
     /// Starts the tile's task; it waits for the stream to appear and for its codec to be known.
     fn start(&mut self, tile: u32, after: Duration) {
-        let Some(wanting) = self.tiles.get_mut(&tile) else { return };
+        let Some(wanting) = self.tiles.get_mut(&tile) else {
+            return;
+        };
         let (key, decodes) = (wanting.key.clone(), wanting.decodes.clone());
-        let (format, credits, closed) = (wanting.format, Arc::clone(&wanting.credits), wanting.closed.clone());
-        let (sources, clock, out) = (self.house.sources.clone(), Arc::clone(&self.house.clock), self.out.clone());
+        let (format, credits, closed) = (
+            wanting.format,
+            Arc::clone(&wanting.credits),
+            wanting.closed.clone(),
+        );
+        let (sources, clock, out) = (
+            self.house.sources.clone(),
+            Arc::clone(&self.house.clock),
+            self.out.clone(),
+        );
         let task = self.tasks.spawn(async move {
             let opened = tokio::select! {
                 opened = async {
@@ -176,46 +236,57 @@ impl Wall<'_> {
                 } => opened,
                 () = closed.cancelled() => return TileEnd { tile, error: None },
             };
-            let error = match opened {
-                Ok(Opened { ring, source_codec, transcoded, lease, replaced }) => {
-                    let tile = Tile {
-                        number: tile,
-                        camera: key.camera,
-                        role: key.role,
-                        format,
-                        source_codec,
-                        transcoded,
-                        credits,
-                        clock,
+            let opened = match opened {
+                Ok(opened) => opened,
+                Err(e) => {
+                    return TileEnd {
+                        tile,
+                        error: Some(e),
                     };
-                    tokio::select! {
-                        () = tile.run(ring, out) => {}
-                        () = closed.cancelled() => {}
-                        () = replaced => {}
-                    }
-                    drop(lease);
-                    None
                 }
-                Err(e) => Some(e),
             };
-            TileEnd { tile, error }
+            let showing = Tile {
+                number: tile,
+                camera: key.camera.clone(),
+                role: key.role,
+                format,
+                source_codec: opened.source_codec,
+                transcoded: opened.transcode.is_some(),
+                credits,
+                clock,
+            };
+            tokio::select! {
+                () = showing.run(Arc::clone(&opened.ring), out) => {}
+                () = closed.cancelled() => {}
+                () = sources.replaced(&key, &opened) => {}
+            }
+            TileEnd { tile, error: None }
         });
         wanting.task = Some(task.id());
     }
 
-    async fn ended(&mut self, ended: Result<(Id, TileEnd), tokio::task::JoinError>) -> Result<(), Gone> {
+    async fn ended(
+        &mut self,
+        ended: Result<(Id, TileEnd), tokio::task::JoinError>,
+    ) -> Result<(), Gone> {
         let (id, end) = match ended {
             Ok(ended) => ended,
             Err(e) => {
                 tracing::error!(error = %e, "a tile's task failed");
-                let Some((tile, _)) = self.tiles.iter().find(|(_, t)| t.task == Some(e.id())) else { return Ok(()) };
+                let Some((tile, _)) = self.tiles.iter().find(|(_, t)| t.task == Some(e.id()))
+                else {
+                    return Ok(());
+                };
                 let tile = *tile;
                 self.close(tile);
                 let detail = "this picture stopped by a fault of ours; open it again".into();
                 return self.refuse(Some(tile), "internal", detail).await;
             }
         };
-        let current = self.tiles.get(&end.tile).is_some_and(|t| t.task == Some(id));
+        let current = self
+            .tiles
+            .get(&end.tile)
+            .is_some_and(|t| t.task == Some(id));
         if !current {
             return Ok(()); // closed or opened anew since
         }
@@ -227,7 +298,8 @@ impl Wall<'_> {
             }
             Some(e) => {
                 self.close(end.tile);
-                self.refuse(Some(end.tile), e.code(), e.detail().to_owned()).await
+                self.refuse(Some(end.tile), e.code(), e.detail().to_owned())
+                    .await
             }
         }
     }
@@ -236,15 +308,27 @@ impl Wall<'_> {
     async fn states(&mut self) -> Result<(), Gone> {
         let mut notices = Vec::new();
         for (tile, wanting) in &mut self.tiles {
-            let Some(status) = self.house.cameras.get(&wanting.key.camera).and_then(|c| match wanting.key.role {
-                StreamRole::Main => Some(c.main),
-                StreamRole::Sub => c.sub,
-            }) else {
+            let Some(status) =
+                self.house
+                    .cameras
+                    .get(&wanting.key.camera)
+                    .and_then(|c| match wanting.key.role {
+                        StreamRole::Main => Some(c.main),
+                        StreamRole::Sub => c.sub,
+                    })
+            else {
                 continue;
             };
-            let same = wanting.told.as_ref().is_some_and(|t| t.state == status.state && t.reason == status.reason);
+            let same = wanting
+                .told
+                .as_ref()
+                .is_some_and(|t| t.state == status.state && t.reason == status.reason);
             if !same {
-                notices.push(Notice::State { tile: *tile, state: status.state, reason: status.reason.clone() });
+                notices.push(Notice::State {
+                    tile: *tile,
+                    state: status.state,
+                    reason: status.reason.clone(),
+                });
                 wanting.told = Some(status);
             }
         }

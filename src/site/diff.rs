@@ -23,9 +23,15 @@ pub fn diff(
         let now: BTreeMap<_, _> = now.iter().map(|c| (&c.id, c)).collect();
         for camera in wanted {
             match now.get(&camera.id) {
-                None => out.lines.push(format!("+ camera {} {}", camera.id, camera.name)),
+                None => out
+                    .lines
+                    .push(format!("+ camera {} {}", camera.id, camera.name)),
                 Some(old) if *old != camera => {
-                    out.lines.push(format!("~ camera {} {}", camera.id, camera_changes(old, camera)));
+                    out.lines.push(format!(
+                        "~ camera {} {}",
+                        camera.id,
+                        camera_changes(old, camera)
+                    ));
                 }
                 Some(_) => continue,
             }
@@ -33,7 +39,9 @@ pub fn diff(
         }
         let wanted: BTreeSet<_> = wanted.iter().map(|c| &c.id).collect();
         for id in now.keys().filter(|id| !wanted.contains(**id)) {
-            out.lines.push(format!("- camera {id} (its recordings stay until retention takes them)"));
+            out.lines.push(format!(
+                "- camera {id} (its recordings stay until retention takes them)"
+            ));
             out.change.delete_cameras.push((*id).clone());
         }
     }
@@ -42,9 +50,17 @@ pub fn diff(
         for vehicle in wanted {
             let plate = vehicle.plate.as_deref().unwrap_or("(no plate)");
             match now.get(&vehicle.id) {
-                None => out.lines.push(format!("+ vehicle {} {plate} {}", vehicle.id, vehicle.class.as_str())),
+                None => out.lines.push(format!(
+                    "+ vehicle {} {plate} {}",
+                    vehicle.id,
+                    vehicle.class.as_str()
+                )),
                 Some(old) if *old != vehicle => {
-                    out.lines.push(format!("~ vehicle {} {plate} {}", vehicle.id, vehicle.class.as_str()));
+                    out.lines.push(format!(
+                        "~ vehicle {} {plate} {}",
+                        vehicle.id,
+                        vehicle.class.as_str()
+                    ));
                 }
                 Some(_) => continue,
             }
@@ -52,7 +68,9 @@ pub fn diff(
         }
         let wanted: BTreeSet<_> = wanted.iter().map(|v| &v.id).collect();
         for id in now.keys().filter(|id| !wanted.contains(**id)) {
-            out.lines.push(format!("- vehicle {id} (its track stays until retention takes it)"));
+            out.lines.push(format!(
+                "- vehicle {id} (its track stays until retention takes it)"
+            ));
             out.change.delete_vehicles.push((*id).clone());
         }
     }
@@ -75,7 +93,11 @@ fn camera_changes(old: &Camera, new: &Camera) -> String {
         parts.push("view direction".into());
     }
     if old.main != new.main {
-        parts.push(format!("main {} → {}", old.main.redacted(), new.main.redacted()));
+        parts.push(format!(
+            "main {} → {}",
+            old.main.redacted(),
+            new.main.redacted()
+        ));
     }
     if old.sub != new.sub {
         let text = |s: &Option<Secret>| s.as_ref().map_or("none".into(), Secret::redacted);
@@ -85,7 +107,11 @@ fn camera_changes(old: &Camera, new: &Camera) -> String {
         parts.push("transport".into());
     }
     if old.record != new.record {
-        parts.push(if new.record { "record on".into() } else { "record off".into() });
+        parts.push(if new.record {
+            "record on".into()
+        } else {
+            "record off".into()
+        });
     }
     parts.join(", ")
 }
@@ -131,17 +157,34 @@ mod tests {
     fn added_changed_and_removed_are_told_apart_without_passwords() {
         let mut changed = camera("b");
         changed.main = Secret::new("rtsp://u:other@192.0.2.2/main");
-        let d = diff((&[camera("a"), camera("b")], Some(&[changed, camera("c")])), (&[], None));
+        let d = diff(
+            (&[camera("a"), camera("b")], Some(&[changed, camera("c")])),
+            (&[], None),
+        );
         let text = d.to_string();
-        assert!(text.contains("+ camera c") && text.contains("~ camera b") && text.contains("- camera a"), "{text}");
-        assert!(!text.contains("secret") && !text.contains("other"), "{text}");
+        assert!(
+            text.contains("+ camera c")
+                && text.contains("~ camera b")
+                && text.contains("- camera a"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("secret") && !text.contains("other"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_kind_that_is_not_listed_is_left_alone() {
-        let truck =
-            Vehicle { id: VehicleId::new("t").unwrap(), plate: None, class: VehicleClass::Muck };
-        let d = diff((&[camera("a")], None), (std::slice::from_ref(&truck), Some(&[])));
+        let truck = Vehicle {
+            id: VehicleId::new("t").unwrap(),
+            plate: None,
+            class: VehicleClass::Muck,
+        };
+        let d = diff(
+            (&[camera("a")], None),
+            (std::slice::from_ref(&truck), Some(&[])),
+        );
         assert!(d.change.delete_cameras.is_empty());
         assert_eq!(d.change.delete_vehicles, [truck.id]);
     }

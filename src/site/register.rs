@@ -15,7 +15,7 @@ use crate::store::database::SiteChange;
 /// How soon a change made by another node or by `zhenbei apply` is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Cameras one daemon takes on; beyond it a second node is the answer.
-pub const MAX_CAMERAS: usize = 10_000;
+pub(super) const MAX_CAMERAS: usize = 10_000;
 
 #[derive(Clone)]
 pub struct Register {
@@ -40,7 +40,9 @@ impl Register {
             vehicles: watch::Sender::new(Arc::default()),
             revision: Mutex::new(0),
         };
-        let register = Self { inner: Arc::new(inner) };
+        let register = Self {
+            inner: Arc::new(inner),
+        };
         register.load().await?;
         Ok(register)
     }
@@ -59,7 +61,10 @@ impl Register {
                 Ok(()) => failing = false,
                 Err(e) if !failing => {
                     failing = true;
-                    tracing::warn!(error = e.chain(), "cannot look for changes of the site; going on with the last known");
+                    tracing::warn!(
+                        error = e.chain(),
+                        "cannot look for changes of the site; going on with the last known"
+                    );
                 }
                 Err(_) => {}
             }
@@ -86,7 +91,10 @@ impl Register {
     /// Refuses an id that is taken.
     pub async fn add_camera(&self, actor: &Actor, camera: Camera) -> Result<()> {
         if self.cameras().iter().any(|c| c.id == camera.id) {
-            return Err(Error::conflict("exists", format!("there is a camera `{}` already", camera.id)));
+            return Err(Error::conflict(
+                "exists",
+                format!("there is a camera `{}` already", camera.id),
+            ));
         }
         self.put_camera(actor, camera).await
     }
@@ -95,7 +103,10 @@ impl Register {
         let all = self.cameras();
         let old = all.iter().find(|c| c.id == camera.id);
         if old.is_none() && all.len() >= MAX_CAMERAS {
-            return Err(Error::conflict("too_many_cameras", format!("this daemon takes {MAX_CAMERAS} cameras; add a node")));
+            return Err(Error::conflict(
+                "too_many_cameras",
+                format!("this daemon takes {MAX_CAMERAS} cameras; add a node"),
+            ));
         }
         check_camera(&camera)?;
         camera.main = keep_password(&camera.main, old.map(|c| &c.main))?;
@@ -104,46 +115,109 @@ impl Register {
             None => None,
         };
         let object = format!("camera/{}", camera.id);
-        let change = SiteChange { put_cameras: vec![camera], ..SiteChange::default() };
-        self.change(actor, Permission::CameraWrite, Action::CameraChange, &object, change).await
+        let change = SiteChange {
+            put_cameras: vec![camera],
+            ..SiteChange::default()
+        };
+        self.change(
+            actor,
+            Permission::CameraWrite,
+            Action::CameraChange,
+            &object,
+            change,
+        )
+        .await
     }
 
     pub async fn delete_camera(&self, actor: &Actor, id: &CameraId) -> Result<()> {
         if !self.cameras().iter().any(|c| c.id == *id) {
-            return Err(Error::not_found("not_found", format!("there is no camera `{id}`")));
+            return Err(Error::not_found(
+                "not_found",
+                format!("there is no camera `{id}`"),
+            ));
         }
-        let change = SiteChange { delete_cameras: vec![id.clone()], ..SiteChange::default() };
-        self.change(actor, Permission::CameraWrite, Action::CameraChange, &format!("delete camera/{id}"), change).await
+        let change = SiteChange {
+            delete_cameras: vec![id.clone()],
+            ..SiteChange::default()
+        };
+        self.change(
+            actor,
+            Permission::CameraWrite,
+            Action::CameraChange,
+            &format!("delete camera/{id}"),
+            change,
+        )
+        .await
     }
 
     /// Refuses an id that is taken.
     pub async fn add_vehicle(&self, actor: &Actor, vehicle: Vehicle) -> Result<()> {
         if self.vehicles().iter().any(|v| v.id == vehicle.id) {
-            return Err(Error::conflict("exists", format!("there is a vehicle `{}` already", vehicle.id)));
+            return Err(Error::conflict(
+                "exists",
+                format!("there is a vehicle `{}` already", vehicle.id),
+            ));
         }
         self.put_vehicle(actor, vehicle).await
     }
 
     pub async fn put_vehicle(&self, actor: &Actor, vehicle: Vehicle) -> Result<()> {
-        if vehicle.plate.as_ref().is_some_and(|p| p.chars().count() > 20) {
-            return Err(Error::invalid("bad_plate", "a plate has at most 20 characters"));
+        if vehicle
+            .plate
+            .as_ref()
+            .is_some_and(|p| p.chars().count() > 20)
+        {
+            return Err(Error::invalid(
+                "bad_plate",
+                "a plate has at most 20 characters",
+            ));
         }
         let object = format!("vehicle/{}", vehicle.id);
-        let change = SiteChange { put_vehicles: vec![vehicle], ..SiteChange::default() };
-        self.change(actor, Permission::VehicleWrite, Action::VehicleChange, &object, change).await
+        let change = SiteChange {
+            put_vehicles: vec![vehicle],
+            ..SiteChange::default()
+        };
+        self.change(
+            actor,
+            Permission::VehicleWrite,
+            Action::VehicleChange,
+            &object,
+            change,
+        )
+        .await
     }
 
     pub async fn delete_vehicle(&self, actor: &Actor, id: &VehicleId) -> Result<()> {
         if !self.vehicles().iter().any(|v| v.id == *id) {
-            return Err(Error::not_found("not_found", format!("there is no vehicle `{id}` in the register")));
+            return Err(Error::not_found(
+                "not_found",
+                format!("there is no vehicle `{id}` in the register"),
+            ));
         }
-        let change = SiteChange { delete_vehicles: vec![id.clone()], ..SiteChange::default() };
-        self.change(actor, Permission::VehicleWrite, Action::VehicleChange, &format!("delete vehicle/{id}"), change).await
+        let change = SiteChange {
+            delete_vehicles: vec![id.clone()],
+            ..SiteChange::default()
+        };
+        self.change(
+            actor,
+            Permission::VehicleWrite,
+            Action::VehicleChange,
+            &format!("delete vehicle/{id}"),
+            change,
+        )
+        .await
     }
 
     /// Makes a whole change at once, as `apply` does.
     pub async fn apply(&self, actor: &Actor, file: &str, change: SiteChange) -> Result<()> {
-        self.change(actor, Permission::CameraWrite, Action::SiteApply, file, change).await
+        self.change(
+            actor,
+            Permission::CameraWrite,
+            Action::SiteApply,
+            file,
+            change,
+        )
+        .await
     }
 
     async fn change(
@@ -192,36 +266,63 @@ fn replace<T: PartialEq>(held: &watch::Sender<Arc<Vec<T>>>, new: Arc<Vec<T>>) {
 fn check_camera(camera: &Camera) -> Result<()> {
     let name = camera.name.trim().chars().count();
     if name == 0 || name > 100 {
-        return Err(Error::invalid("bad_name", format!("camera `{}`: the name needs 1 to 100 characters", camera.id)));
+        return Err(Error::invalid(
+            "bad_name",
+            format!("camera `{}`: the name needs 1 to 100 characters", camera.id),
+        ));
     }
     for (role, address) in camera.streams() {
-        let ok = url::Url::parse(address.reveal()).is_ok_and(|u| u.scheme() == "rtsp" && u.has_host());
+        let ok =
+            url::Url::parse(address.reveal()).is_ok_and(|u| u.scheme() == "rtsp" && u.has_host());
         if !ok {
-            let detail = format!("camera `{}`: {role} must be an address such as rtsp://user:password@host:554/path", camera.id);
+            let detail = format!(
+                "camera `{}`: {role} must be an address such as rtsp://user:password@host:554/path",
+                camera.id
+            );
             return Err(Error::invalid("bad_address", detail));
         }
     }
-    if camera.heading_deg.is_some_and(|h| !(0.0..360.0).contains(&h)) {
-        return Err(Error::invalid("bad_heading", "heading_deg must be 0 to below 360 degrees, clockwise from north"));
+    if camera
+        .heading_deg
+        .is_some_and(|h| !(0.0..360.0).contains(&h))
+    {
+        return Err(Error::invalid(
+            "bad_heading",
+            "heading_deg must be 0 to below 360 degrees, clockwise from north",
+        ));
     }
     if camera.fov_deg.is_some_and(|f| !(f > 0.0 && f <= 360.0)) {
-        return Err(Error::invalid("bad_fov", "fov_deg must be above 0 and at most 360 degrees"));
+        return Err(Error::invalid(
+            "bad_fov",
+            "fov_deg must be above 0 and at most 360 degrees",
+        ));
     }
     Ok(())
 }
 
 /// Lists show `***` for a password; sent back unchanged it means the one that is stored.
 fn keep_password(new: &Secret, old: Option<&Secret>) -> Result<Secret> {
-    let Ok(url) = url::Url::parse(new.reveal()) else { return Ok(new.clone()) };
+    let Ok(url) = url::Url::parse(new.reveal()) else {
+        return Ok(new.clone());
+    };
     if url.password() != Some("***") {
         return Ok(new.clone());
     }
-    let stored = old.and_then(|o| url::Url::parse(o.reveal()).ok()).and_then(|u| u.password().map(str::to_owned));
+    let stored = old
+        .and_then(|o| url::Url::parse(o.reveal()).ok())
+        .and_then(|u| u.password().map(str::to_owned));
     let Some(stored) = stored else {
-        return Err(Error::invalid("password_missing", "the password is `***`, and none is stored for this camera; write it out"));
+        return Err(Error::invalid(
+            "password_missing",
+            "the password is `***`, and none is stored for this camera; write it out",
+        ));
     };
     // `stored` came percent-encoded out of an address and goes back as it was.
-    Ok(Secret::new(new.reveal().replacen(":***@", &format!(":{stored}@"), 1)))
+    Ok(Secret::new(new.reveal().replacen(
+        ":***@",
+        &format!(":{stored}@"),
+        1,
+    )))
 }
 
 #[cfg(test)]
@@ -232,7 +333,10 @@ mod tests {
     fn a_starred_password_keeps_the_stored_one() {
         let old = Secret::new("rtsp://admin:p%40ss@192.0.2.1/main");
         let new = Secret::new("rtsp://admin:***@192.0.2.9/other");
-        assert_eq!(keep_password(&new, Some(&old)).unwrap().reveal(), "rtsp://admin:p%40ss@192.0.2.9/other");
+        assert_eq!(
+            keep_password(&new, Some(&old)).unwrap().reveal(),
+            "rtsp://admin:p%40ss@192.0.2.9/other"
+        );
         assert!(keep_password(&new, None).is_err());
         let fresh = Secret::new("rtsp://admin:new@192.0.2.9/other");
         assert_eq!(keep_password(&fresh, Some(&old)).unwrap(), fresh);

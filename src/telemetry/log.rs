@@ -38,3 +38,18 @@ pub fn start_logging(config: &LogConfig) -> Result<()> {
         .try_init()
         .map_err(|e| Error::internal("logging", "logging was started twice").because(e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_filter_is_refused_before_anything_starts() {
+        let config = LogConfig {
+            filter: "zhenbei=loud".into(),
+            format: LogFormat::Json,
+        };
+        let error = start_logging(&config).unwrap_err();
+        assert_eq!(error.code(), "bad_log_filter");
+    }
+}

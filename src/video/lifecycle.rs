@@ -166,7 +166,10 @@ mod tests {
     fn wait(state: State, now: Instant) -> Duration {
         match state {
             State::Backoff { until, .. } => until - now,
-            other => panic!("{other:?} is not a backoff"),
+            State::Connecting { .. }
+            | State::Streaming { .. }
+            | State::Faulted { .. }
+            | State::Stopped => panic!("{state:?} is not a backoff"),
         }
     }
 

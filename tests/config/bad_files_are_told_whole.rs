@@ -74,7 +74,7 @@ fn brokers_are_told_apart() {
         "zhenbei.toml:5: [[mqtt]] 3 url: is missing",
         "zhenbei.toml:6: [[mqtt]] 3 topics: `fleet/#`: must hold {vehicle} exactly once",
         "zhenbei.toml:8: [[mqtt]] 4 url: `http://broker/` is not an address of a kind known here",
-        "[[mqtt]] 4 topics: `{vehicle}/a+`: + must be a level of its own",
+        "[[mqtt]] 4 topics: `{vehicle}/a+`: + and # must be levels of their own",
         "[[mqtt]] 4 topics: `truck-{vehicle}/x`: {vehicle} must be a level of its own",
     ] {
         assert!(text.contains(part), "{part}\nnot in\n{text}");
@@ -142,5 +142,54 @@ fn a_missing_file_says_what_to_do() {
     assert!(
         told.contains("/nowhere/zhenbei.toml: there is no such file; copy config/zhenbei.toml"),
         "{told}"
+    );
+}
+
+/// `check-config` must not pass what the daemon then refuses, or the other way round.
+#[test]
+fn topics_are_judged_as_the_fleet_judges_them() {
+    for topic in [
+        "fleet/{vehicle}/position",
+        "{vehicle}",
+        "+/{vehicle}/#",
+        "$share/group/{vehicle}/x",
+        "$share/gr+up/{vehicle}/x",
+        "$share/{vehicle}",
+        "$share//{vehicle}",
+        "",
+        "fleet/#",
+        "#/{vehicle}",
+        "{vehicle}/a#",
+        "{vehicle}/+a",
+        "{vehicle}/{vehicle}",
+        "truck-{vehicle}",
+        "{vehicle}/{other}",
+        "/{vehicle}/",
+    ] {
+        let file = format!("[[mqtt]]\nurl = \"mqtt://broker\"\ntopics = [\"{topic}\"]\n");
+        let fleet = zhenbei::fleet::topic::TopicFilter::parse(topic);
+        assert_eq!(config(&file).is_ok(), fleet.is_ok(), "{topic}: {fleet:?}");
+    }
+}
+
+#[test]
+fn what_comes_later_is_refused_not_swallowed() {
+    let text = refusal("[jt808]\nlisten = \"0.0.0.0:7808\"\n");
+    assert!(
+        text.contains("zhenbei.toml:1: [jt808]: is not supported yet by this version"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_folder_that_is_a_file_is_refused() {
+    let text = refusal("[data]\ndir = \"/etc/group\"\n[archive]\ndir = \"/etc/passwd\"\n");
+    assert!(
+        text.contains("zhenbei.toml:2: [data] dir: /etc/group is a file"),
+        "{text}"
+    );
+    assert!(
+        text.contains("zhenbei.toml:4: [archive] dir: /etc/passwd is a file"),
+        "{text}"
     );
 }

@@ -7,33 +7,51 @@ use zhenbei::model::{Clock as _, SystemClock, TimeRange, UtcMicros};
 
 use crate::support::daemon::{Daemon, camera_toml, eventually};
 use crate::support::ffmpeg;
-use crate::support::rtsp::{FakeCamera, Spec};
+use crate::support::rtsp::{Codec, FakeCamera, Spec};
 
 fn time(value: &Value) -> UtcMicros {
-    UtcMicros::parse(value.as_str().unwrap_or_else(|| panic!("a time was expected, not {value}"))).unwrap()
+    UtcMicros::parse(
+        value
+            .as_str()
+            .unwrap_or_else(|| panic!("a time was expected, not {value}")),
+    )
+    .unwrap()
 }
 
 async fn durable_until(daemon: &Daemon, id: &str) -> Option<UtcMicros> {
     let (_, camera) = daemon.get(&format!("/cameras/{id}")).await;
-    camera["durable_until"].as_str().map(|t| UtcMicros::parse(t).unwrap())
+    camera["durable_until"]
+        .as_str()
+        .map(|t| UtcMicros::parse(t).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_kill_9_what_was_durable_plays_and_the_hole_is_one_gap() {
     let h264 = FakeCamera::start(Spec::default());
-    let h265 = FakeCamera::start(Spec::h265());
+    let h265 = FakeCamera::start(Spec {
+        codec: Codec::H265,
+        ..Spec::default()
+    });
     let site = camera_toml("cam-264", &h264.url()) + &camera_toml("cam-265", &h265.url());
     let daemon = Daemon::start_with_site("", &site).await;
-    let begun = daemon.camera_in_state("cam-264", "streaming", Duration::from_secs(20)).await;
-    daemon.camera_in_state("cam-265", "streaming", Duration::from_secs(20)).await;
+    let begun = daemon
+        .camera_in_state("cam-264", "streaming", Duration::from_secs(20))
+        .await;
+    daemon
+        .camera_in_state("cam-265", "streaming", Duration::from_secs(20))
+        .await;
     let from = time(&begun["last_frame"]);
     for id in ["cam-264", "cam-265"] {
-        eventually("eight seconds are durable", Duration::from_secs(40), || async {
-            match durable_until(&daemon, id).await {
-                Some(until) if until.micros_since(from) > 8_000_000 => Ok(()),
-                seen => Err(format!("{seen:?}; log: {}", daemon.log())),
-            }
-        })
+        eventually(
+            "eight seconds are durable",
+            Duration::from_secs(40),
+            || async {
+                match durable_until(&daemon, id).await {
+                    Some(until) if until.micros_since(from) > 8_000_000 => Ok(()),
+                    seen => Err(format!("{seen:?}; log: {}", daemon.log())),
+                }
+            },
+        )
         .await;
     }
     let promised = durable_until(&daemon, "cam-264").await.unwrap();
@@ -41,9 +59,15 @@ async fn after_kill_9_what_was_durable_plays_and_the_hole_is_one_gap() {
     let daemon = daemon.kill_and_restart().await;
     let (ready, back) = (Instant::now(), SystemClock.now());
     for id in ["cam-264", "cam-265"] {
-        daemon.camera_in_state(id, "streaming", Duration::from_secs(10)).await;
+        daemon
+            .camera_in_state(id, "streaming", Duration::from_secs(10))
+            .await;
     }
-    assert!(ready.elapsed() < Duration::from_secs(5), "cameras were back after {:?}", ready.elapsed());
+    assert!(
+        ready.elapsed() < Duration::from_secs(5),
+        "cameras were back after {:?}",
+        ready.elapsed()
+    );
 
     // The promise: all before `durable_until` plays.
     let asked = TimeRange::new(promised.minus(Duration::from_secs(6)), promised).unwrap();
@@ -55,17 +79,34 @@ async fn after_kill_9_what_was_durable_plays_and_the_hole_is_one_gap() {
             }
         })
         .await;
-        let range = if id == "cam-264" { asked } else { TimeRange::new(asked.from, asked.to.minus(Duration::from_secs(2))).unwrap() };
-        let (status, bytes) =
-            daemon.bytes(&format!("/cameras/{id}/clip.mp4?from={}&to={}", range.from, range.to)).await;
+        let range = if id == "cam-264" {
+            asked
+        } else {
+            TimeRange::new(asked.from, asked.to.minus(Duration::from_secs(2))).unwrap()
+        };
+        let (status, bytes) = daemon
+            .bytes(&format!(
+                "/cameras/{id}/clip.mp4?from={}&to={}",
+                range.from, range.to
+            ))
+            .await;
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&bytes));
         let file = daemon.dir.path().join(format!("{id}.mp4"));
         std::fs::write(&file, &bytes).unwrap();
         let seconds = ffmpeg::decodes_without_complaint(&file);
-        assert!((seconds - range.duration().as_secs_f64()).abs() < 0.3, "{id}: {seconds} s of {:?}", range.duration());
+        assert!(
+            (seconds - range.duration().as_secs_f64()).abs() < 0.3,
+            "{id}: {seconds} s of {:?}",
+            range.duration()
+        );
 
         // The hole is one row, with its cause, and nothing else is missing.
-        let (_, coverage) = daemon.get(&format!("/cameras/{id}/coverage?from={}&to={until}", asked.from)).await;
+        let (_, coverage) = daemon
+            .get(&format!(
+                "/cameras/{id}/coverage?from={}&to={until}",
+                asked.from
+            ))
+            .await;
         let gaps = coverage["gaps"].as_array().unwrap();
         assert_eq!(gaps.len(), 1, "{id}: {coverage:#}");
         assert_eq!(gaps[0]["cause"], "restart", "{id}: {coverage:#}");

@@ -1,10 +1,20 @@
 //! The conformance suites: the same promises asked of every back-end.
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in tests, but does not know helpers of tests as such"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod access;
 mod audit;
+mod blobs;
 mod cases;
 mod live;
 mod site;

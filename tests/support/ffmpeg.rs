@@ -14,11 +14,25 @@ pub fn decodes_without_complaint(file: &Path) -> f64 {
         .output()
         .unwrap();
     let complaints = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success() && complaints.trim().is_empty(), "{}: {complaints}", file.display());
+    assert!(
+        out.status.success() && complaints.trim().is_empty(),
+        "{}: {complaints}",
+        file.display()
+    );
     let out = Command::new(program("ffprobe", "ffmpeg"))
-        .args(["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"])
+        .args([
+            "-v",
+            "error",
+            "-show_entries",
+            "format=duration",
+            "-of",
+            "csv=p=0",
+        ])
         .arg(file)
         .output()
         .unwrap();
-    String::from_utf8_lossy(&out.stdout).trim().parse().expect("a length in seconds")
+    String::from_utf8_lossy(&out.stdout)
+        .trim()
+        .parse()
+        .expect("a length in seconds")
 }

@@ -9,9 +9,14 @@ pub async fn publish(port: u16, topic: &str, payload: &[u8]) {
     let mut options = MqttOptions::new(format!("test-{}", uuid::Uuid::now_v7()), "127.0.0.1", port);
     options.set_keep_alive(Duration::from_secs(30));
     let (client, mut events) = AsyncClient::new(options, 10);
-    client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
+    client
+        .publish(topic, QoS::AtLeastOnce, false, payload)
+        .await
+        .unwrap();
     loop {
-        if let Event::Incoming(Packet::PubAck(_)) = events.poll().await.expect("the broker is there") {
+        if let Event::Incoming(Packet::PubAck(_)) =
+            events.poll().await.expect("the broker is there")
+        {
             client.disconnect().await.ok();
             return;
         }

@@ -95,7 +95,7 @@ impl Spec {
             }
             Codec::H264BFrames => {
                 format!(
-                    "{x264} bframes=2 b-adapt=false rc-lookahead=3 ! h264parse ! rtph264pay config-interval=-1"
+                    "{x264} bframes=2 b-adapt=false rc-lookahead=3 ! video/x-h264,profile=main ! h264parse ! rtph264pay config-interval=-1"
                 )
             }
             Codec::H265 => format!(
@@ -339,7 +339,7 @@ fn digest(user: &str, password: &str) -> rtsp::RTSPAuth {
 /// Lets whoever has this role see and open the media; everyone else is asked to sign in.
 fn allow(factory: &rtsp::RTSPMediaFactory, role: &str) {
     use glib::translate::ToGlibPtr;
-    let mut permissions = gst::Structure::builder(role)
+    let permissions = gst::Structure::builder(role)
         .field("media.factory.access", true)
         .field("media.factory.construct", true)
         .build();

@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 
 use super::Target;
 
-pub struct Client {
+pub(super) struct Client {
     http: reqwest::Client,
     base: String,
     cookie: String,
 }
 
 impl Client {
-    pub async fn sign_in(target: &Target<'_>) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
+    pub(super) async fn sign_in(target: &Target<'_>) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()?;
         let base = format!("{}/api/v1", target.url.trim_end_matches('/'));
         let response = http
             .post(format!("{base}/session"))
@@ -38,37 +40,61 @@ impl Client {
         Ok(Self { http, base, cookie })
     }
 
-    pub fn cookie(&self) -> &str {
+    pub(super) fn cookie(&self) -> &str {
         &self.cookie
     }
 
     /// The address of a WebSocket route.
-    pub fn socket(&self, path: &str) -> String {
+    pub(super) fn socket(&self, path: &str) -> String {
         format!("{}{path}", self.base.replacen("http", "ws", 1))
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value> {
-        let response = self.send(self.http.get(format!("{}{path}", self.base)), path).await?;
-        response.json().await.with_context(|| format!("GET {path} did not answer JSON"))
+    pub(super) async fn get(&self, path: &str) -> Result<Value> {
+        let response = self
+            .send(self.http.get(format!("{}{path}", self.base)), path)
+            .await?;
+        response
+            .json()
+            .await
+            .with_context(|| format!("GET {path} did not answer JSON"))
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let response = self.send(self.http.post(format!("{}{path}", self.base)).json(body), path).await?;
-        response.json().await.with_context(|| format!("POST {path} did not answer JSON"))
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let response = self
+            .send(
+                self.http.post(format!("{}{path}", self.base)).json(body),
+                path,
+            )
+            .await?;
+        response
+            .json()
+            .await
+            .with_context(|| format!("POST {path} did not answer JSON"))
     }
 
-    pub async fn bytes(&self, path: &str) -> Result<Bytes> {
-        Ok(self.send(self.http.get(format!("{}{path}", self.base)), path).await?.bytes().await?)
+    pub(super) async fn bytes(&self, path: &str) -> Result<Bytes> {
+        Ok(self
+            .send(self.http.get(format!("{}{path}", self.base)), path)
+            .await?
+            .bytes()
+            .await?)
     }
 
     /// A part of a file, as a player asks for it.
-    pub async fn part(&self, path: &str, range: &str) -> Result<(u16, Bytes)> {
-        let request = self.http.get(format!("{}{path}", self.base)).header("range", range);
+    pub(super) async fn part(&self, path: &str, range: &str) -> Result<(u16, Bytes)> {
+        let request = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .header("range", range);
         let response = self.send(request, path).await?;
         Ok((response.status().as_u16(), response.bytes().await?))
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> Result<reqwest::Response> {
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        path: &str,
+    ) -> Result<reqwest::Response> {
         let response = request
             .header("cookie", &self.cookie)
             .header("x-zhenbei", "1")

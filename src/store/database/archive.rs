@@ -803,10 +803,22 @@ async fn fold(tx: &mut Transaction<'static, Any>, stream: i64, row: &SegmentRow)
     if rows.is_empty() {
         return Ok(()); // folded before
     }
-    let fragments = rows
-        .iter()
-        .map(|r| fragment(r, row.segment.id))
-        .collect::<Result<Vec<_>>>()?;
+    // What recovery finds behind the end of a closed file joins what was folded before.
+    let before: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT fragments FROM archive_segments WHERE stream = $1 AND first_seq = $2",
+    )
+    .bind(stream)
+    .bind(row.first_seq)
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(err)?
+    .flatten();
+    let mut fragments = before.map_or_else(|| Ok(Vec::new()), |b| unfold(&b, row.segment.id))?;
+    for r in &rows {
+        fragments.push(fragment(r, row.segment.id)?);
+    }
+    fragments.sort_by_key(|f| f.fragment.seq);
+    fragments.dedup_by_key(|f| f.fragment.seq);
     sqlx::query("UPDATE archive_segments SET fragments = $1 WHERE stream = $2 AND first_seq = $3")
         .bind(folded(&fragments))
         .bind(stream)

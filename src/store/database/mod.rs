@@ -7,11 +7,11 @@
 //! A method that returns `Ok` has committed, and the commit is on disk (`synchronous = FULL`).
 
 mod access;
+mod archive;
 mod audit;
 mod cases;
 mod exhibits;
 mod layouts;
-mod archive;
 mod site;
 mod tracks;
 
@@ -25,11 +25,11 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 use crate::model::{Error, Result, Secret};
 
 pub use access::{SessionRow, TokenRow, UserRow};
+pub use archive::{ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
 pub use audit::{AuditFilter, AuditRow, NewAuditRow};
 pub use cases::{CaseChange, CaseFilter, CaseStep};
 pub use exhibits::{ExhibitOrigin, StoredFile};
 pub use layouts::LayoutRow;
-pub use archive::{ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
 pub use site::SiteChange;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");

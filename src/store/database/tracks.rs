@@ -61,9 +61,7 @@ fn insert_text(rows: usize) -> String {
         }
         text.push(')');
     }
-    text.push_str(
-        " ON CONFLICT (vehicle_no, time, content) DO NOTHING",
-    );
+    text.push_str(" ON CONFLICT (vehicle_no, time, content) DO NOTHING");
     text
 }
 
