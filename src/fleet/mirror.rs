@@ -85,28 +85,50 @@ impl Mirror {
         tracing::info!(vehicles, "live state is level with the track history");
     }
 
-    fn take_pending(&self) -> Vec<Fix> {
+    /// What live state does not have yet. A wall that was told of a fix and then asks for all must find it.
+    pub(super) fn unwritten(&self) -> Vec<Fix> {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.values().cloned().collect()
+    }
+
+    pub(super) fn forget(&self, vehicle: &VehicleId) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.drain().map(|(_, fix)| fix).collect()
+        pending.remove(vehicle);
+    }
+
+    fn written(&self, fixes: &[Fix]) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for fix in fixes {
+            if pending
+                .get(&fix.vehicle)
+                .is_some_and(|p| p.time <= fix.time)
+            {
+                pending.remove(&fix.vehicle);
+            }
+        }
+    }
+
+    async fn write(&self, fixes: &[Fix]) -> crate::model::Result<()> {
+        if fixes.is_empty() {
+            return self.live.ping().await;
+        }
+        self.live.put(fixes).await?;
+        self.written(fixes);
+        Ok(())
     }
 
     pub(super) async fn run(&self, stop: CancellationToken) {
         loop {
             let result = if self.down().is_some() {
-                // All of it: also what was pending, which `own` holds.
-                self.take_pending();
+                // All of it, what is pending included.
                 let everything = self.own.all(None);
-                match self.live.ping().await {
-                    Ok(()) => self.live.put(&everything).await.map(|_| {
-                        self.recovered(everything.len());
-                    }),
-                    Err(e) => Err(e),
+                let filled = self.write(&everything).await;
+                if filled.is_ok() {
+                    self.recovered(everything.len());
                 }
+                filled
             } else {
-                match self.take_pending() {
-                    fixes if fixes.is_empty() => self.live.ping().await,
-                    fixes => self.live.put(&fixes).await.map(|_| ()),
-                }
+                self.write(&self.unwritten()).await
             };
             if let Err(e) = &result {
                 self.failed(e);
@@ -127,9 +149,10 @@ impl Mirror {
             }
         }
         // The last positions, as far as it answers.
-        let rest = self.take_pending();
-        if let Some(live) = self.usable()
-            && let Err(e) = live.put(&rest).await
+        let rest = self.unwritten();
+        if self.down().is_none()
+            && !rest.is_empty()
+            && let Err(e) = self.write(&rest).await
         {
             self.failed(&e);
         }

@@ -276,7 +276,9 @@ impl Fleet {
                 None => live.within(filter.bounds).await,
             };
             match found {
-                Ok(fixes) => return fixes,
+                Ok(fixes) => {
+                    return view::overlay(fixes, inner.mirror.unwritten(), filter);
+                }
                 Err(e) => inner.mirror.failed(&e),
             }
         }
@@ -288,14 +290,19 @@ impl Fleet {
 
     pub async fn position(&self, vehicle: &VehicleId) -> Option<Position> {
         let inner = &self.0;
-        let found = match inner.mirror.usable() {
-            Some(live) => live.latest(vehicle).await,
-            None => Ok(inner.own.get(vehicle)),
+        let own = inner.own.get(vehicle);
+        let held = match inner.mirror.usable() {
+            Some(live) => live.latest(vehicle).await.unwrap_or_else(|e| {
+                inner.mirror.failed(&e);
+                None
+            }),
+            None => None,
         };
-        let fix = found.unwrap_or_else(|e| {
-            inner.mirror.failed(&e);
-            inner.own.get(vehicle)
-        });
+        // The newer; another process may know more, or live state less.
+        let fix = match (own, held) {
+            (Some(own), Some(held)) if held.time > own.time => Some(held),
+            (own, held) => own.or(held),
+        };
         fix.map(|f| self.shown(f))
     }
 
@@ -351,6 +358,7 @@ impl Fleet {
     /// Takes the vehicle's marker off the wall; its history stays.
     pub async fn forget(&self, vehicle: &VehicleId) -> Result<()> {
         self.0.own.forget(vehicle).await?;
+        self.0.mirror.forget(vehicle);
         self.0.live.forget(vehicle).await
     }
 }

@@ -6,6 +6,7 @@ use super::ingest::Seen;
 use crate::config::FleetConfig;
 use crate::model::{
     BoundingBox, Fix, GeoPoint, UtcMicros, Vehicle, VehicleClass, VehicleId, VehicleState,
+    distance_m,
 };
 
 /// Where a vehicle was last, and what is known of it.
@@ -50,6 +51,35 @@ pub(super) fn state(
     }
 }
 
+/// What live state answered, with what is on its way there laid over it. Vehicles that have left the place asked for are left out.
+pub(super) fn overlay(held: Vec<Fix>, newer: Vec<Fix>, filter: &PositionFilter) -> Vec<Fix> {
+    if newer.is_empty() {
+        return held;
+    }
+    let mut by_vehicle: HashMap<VehicleId, Fix> =
+        held.into_iter().map(|f| (f.vehicle.clone(), f)).collect();
+    for fix in newer {
+        if by_vehicle
+            .get(&fix.vehicle)
+            .is_none_or(|h| h.time < fix.time)
+        {
+            by_vehicle.insert(fix.vehicle.clone(), fix);
+        }
+    }
+    let mut fixes: Vec<Fix> = by_vehicle.into_values().collect();
+    if let Some(bounds) = filter.bounds {
+        fixes.retain(|f| bounds.contains(f.place));
+    }
+    if let Some((to, radius_m)) = filter.near {
+        fixes.retain(|f| distance_m(to, f.place) <= radius_m);
+        fixes.sort_by(|a, b| {
+            let (a_m, b_m) = (distance_m(to, a.place), distance_m(to, b.place));
+            a_m.total_cmp(&b_m).then_with(|| a.vehicle.cmp(&b.vehicle))
+        });
+    }
+    fixes
+}
+
 pub(super) fn position(
     fix: Fix,
     register: &Register,
@@ -70,6 +100,45 @@ pub(super) fn position(
 mod tests {
     use super::*;
     use crate::model::FixFlags;
+
+    #[test]
+    fn what_is_on_its_way_to_live_state_is_seen() {
+        let fix = |vehicle: &str, after: i64, lon: f64| Fix {
+            vehicle: VehicleId::new(vehicle).unwrap(),
+            time: UtcMicros(after),
+            received: UtcMicros(after),
+            place: GeoPoint { lon, lat: 38.0 },
+            speed_kmh: None,
+            course_deg: None,
+            altitude_m: None,
+            ignition: None,
+            source: "mqtt:x:1".into(),
+            flags: FixFlags::default(),
+        };
+        let filter = PositionFilter {
+            near: Some((
+                GeoPoint {
+                    lon: 109.0,
+                    lat: 38.0,
+                },
+                5_000.0,
+            )),
+            ..PositionFilter::default()
+        };
+        let held = vec![
+            fix("stays", 1, 109.01),
+            fix("leaves", 1, 109.0),
+            fix("newer", 9, 109.02),
+        ];
+        let newer = vec![
+            fix("leaves", 2, 110.0),
+            fix("comes", 2, 109.001),
+            fix("newer", 8, 109.0),
+        ];
+        let shown = overlay(held, newer, &filter);
+        let names: Vec<&str> = shown.iter().map(|f| f.vehicle.as_str()).collect();
+        assert_eq!(names, ["comes", "stays", "newer"]);
+    }
 
     #[test]
     fn an_old_position_is_stale_even_when_it_comes_now() {
