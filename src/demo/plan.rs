@@ -176,7 +176,7 @@ fn camera(city: &City, index: usize, count: usize, (node, edge): (usize, usize))
         h265: index == 1,
         auth: (index == 2).then(|| ("operator".into(), "yulin-2026".into())),
         main,
-        sub: (index == 3 || index % 3 == 0).then_some(SMALL),
+        sub: (index == 3 || index.is_multiple_of(3)).then_some(SMALL),
         outage: (index + 1 == count).then_some(OUTAGE),
     };
     PlannedCamera {

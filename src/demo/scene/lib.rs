@@ -4,6 +4,8 @@
 //! It must be cheap, also in a debug build: what stands still is painted once for a light, what moves is painted once for a
 //! place and then copied, and a frame touches only where something moved. Nothing here reads a clock.
 #![allow(
+    clippy::should_implement_trait,
+    clippy::wildcard_enum_match_arm,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
