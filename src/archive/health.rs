@@ -78,22 +78,27 @@ fn set(place: &mut Option<String>, message: Option<String>) -> bool {
 
 /// `ENOSPC` and `EDQUOT` are cured by freeing space; anything else is the disk.
 pub(super) fn cause_of(e: &io::Error) -> GapCause {
-    match e.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => GapCause::DiskFull,
-        _ => GapCause::DiskError,
+    if matches!(
+        e.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        GapCause::DiskFull
+    } else {
+        GapCause::DiskError
     }
 }
 
 pub(super) fn disk_message(folder: &std::path::Path, e: &io::Error) -> String {
     let folder = folder.display();
-    match cause_of(e) {
-        GapCause::DiskFull => format!(
+    if cause_of(e) == GapCause::DiskFull {
+        format!(
             "recording is paused: the disk of {folder} is full; free space, or lower [archive] retention_days or max_bytes; \
              it is tried again every few seconds"
-        ),
-        _ => format!(
+        )
+    } else {
+        format!(
             "recording is paused: cannot write to {folder} ({e}); check that the disk is mounted, healthy and writable for \
              the daemon; it is tried again every second"
-        ),
+        )
     }
 }

@@ -309,13 +309,14 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
 
 /// On a disk that cannot be written recovery reads and leaves things as they are.
 fn ignore_read_only(e: io::Error) -> io::Result<()> {
-    match e.kind() {
+    let harmless = matches!(
+        e.kind(),
         io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::PermissionDenied
-        | io::ErrorKind::StorageFull
-        | io::ErrorKind::NotFound => Ok(()),
-        _ => Err(e),
-    }
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::NotFound
+    );
+    if harmless { Ok(()) } else { Err(e) }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(
