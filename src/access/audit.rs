@@ -9,6 +9,7 @@ use super::{Actor, Permission};
 use crate::model::{Clock, Error, ErrorKind, Result};
 use crate::store::Database;
 use crate::store::database::{AuditFilter, AuditRow, NewAuditRow};
+use crate::telemetry::{self, Metric};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $word:literal),+ $(,)?) => {
@@ -199,7 +200,8 @@ impl Entry {
         result
     }
 
-    async fn close(self, outcome: &str, detail: Option<&str>) {
+    async fn close(self, outcome: &'static str, detail: Option<&str>) {
+        telemetry::count(Metric::AuditEntries, &[("outcome", outcome)], 1);
         let detail = detail.map(|d| shortened(d, 500));
         let now = self.audit.clock.now();
         // The act has happened: an error here must not look like an error of the act. The entry stays `open`.

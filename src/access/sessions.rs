@@ -10,6 +10,7 @@ use super::people::{role_of, sign_in_name};
 use super::{Access, Action, Actor, Via};
 use crate::model::{Error, ErrorKind, Result, SessionId, UtcMicros};
 use crate::store::database::{SessionRow, UserRow};
+use crate::telemetry::{self, Metric};
 
 /// Sessions one person may have at once; the oldest ends when there are more.
 const SESSIONS_EACH: i64 = 10;
@@ -42,7 +43,10 @@ impl Access {
     ) -> Result<SignedIn> {
         let name: String = sign_in_name(name).chars().take(64).collect();
         let now = self.0.clock.now();
-        self.0.throttle.enter(&name, client, now)?;
+        if let Err(held_off) = self.0.throttle.enter(&name, client, now) {
+            telemetry::count(Metric::SignIns, &[("outcome", held_off.code())], 1);
+            return Err(held_off);
+        }
         let nobody = Actor::anonymous(&name, client);
         let entry = self
             .0
@@ -53,6 +57,8 @@ impl Access {
         if signed_in.is_ok() {
             self.0.throttle.passed(&name, client);
         }
+        let outcome = signed_in.as_ref().map_or_else(Error::code, |_| "ok");
+        telemetry::count(Metric::SignIns, &[("outcome", outcome)], 1);
         entry.settle(signed_in).await
     }
 

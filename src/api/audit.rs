@@ -1,12 +1,12 @@
 //! `/audit`.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::Caller;
+use super::extract::{Caller, Params};
 use super::page::next_link;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
@@ -51,7 +51,7 @@ pub(super) struct EntryView {
 pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
-    Query(search): Query<Search>,
+    Params(search): Params<Search>,
 ) -> ApiResult<(HeaderMap, Json<Vec<EntryView>>)> {
     let limit = search.limit.unwrap_or(100);
     let query = AuditQuery {

@@ -1,13 +1,13 @@
 //! `/cameras`: the register, states, coverage, clips, stills.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::extract::{Caller, RangeQuery};
+use super::extract::{Body, Caller, Params, RangeQuery};
 use super::files::Sendable;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
@@ -142,7 +142,7 @@ pub(super) async fn retry(
 pub(super) async fn create(
     State(api): State<Api>,
     Caller(actor): Caller,
-    Json(input): Json<CameraInput>,
+    Body(input): Body<CameraInput>,
 ) -> ApiResult<(StatusCode, Json<CameraView>)> {
     let camera = input.camera()?;
     let id = camera.id.clone();
@@ -157,7 +157,7 @@ pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Json(input): Json<CameraInput>,
+    Body(input): Body<CameraInput>,
 ) -> ApiResult<Json<CameraView>> {
     if input.id.as_str() != id {
         let detail = format!(
@@ -250,7 +250,7 @@ pub(super) async fn coverage(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Query(query): Query<RangeQuery>,
+    Params(query): Params<RangeQuery>,
 ) -> ApiResult<Json<CoverageView>> {
     let key = key(&id, query.stream.as_deref())?;
     let coverage = api.playback.coverage(&actor, &key, query.range()?).await?;
@@ -285,7 +285,7 @@ pub(super) async fn clip(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Query(query): Query<RangeQuery>,
+    Params(query): Params<RangeQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let key = key(&id, query.stream.as_deref())?;
@@ -329,7 +329,7 @@ pub(super) async fn still(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Query(query): Query<StillQuery>,
+    Params(query): Params<StillQuery>,
 ) -> ApiResult<Response> {
     let key = key(&id, query.stream.as_deref())?;
     let at = query.at.as_deref().map(UtcMicros::parse).transpose()?;

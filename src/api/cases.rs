@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::cameras::{GapView, SpanView, stream_role};
-use super::extract::Caller;
+use super::extract::{Body, Caller, Params};
 use super::files::Sendable;
 use super::page::next_link;
 use super::problem::{ApiResult, Problem};
@@ -216,7 +215,7 @@ pub(super) struct Search {
 pub(super) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
-    Query(search): Query<Search>,
+    Params(search): Params<Search>,
 ) -> ApiResult<(HeaderMap, Json<Vec<CaseView>>)> {
     let state = search.state.as_deref().filter(|s| !s.is_empty()).map(|s| {
         CaseState::parse(s)
@@ -268,7 +267,7 @@ pub(super) struct CaseInput {
 pub(super) async fn open(
     State(api): State<Api>,
     Caller(actor): Caller,
-    Json(new): Json<NewCase>,
+    Body(new): Body<NewCase>,
 ) -> ApiResult<(StatusCode, Json<CaseView>)> {
     Ok((
         StatusCode::CREATED,
@@ -308,7 +307,7 @@ pub(super) async fn act(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Json(input): Json<ActionInput>,
+    Body(input): Body<ActionInput>,
 ) -> ApiResult<Json<CaseView>> {
     let file = api
         .cases
@@ -384,7 +383,7 @@ pub(super) async fn attach(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Json(input): Json<ExhibitInput>,
+    Body(input): Body<ExhibitInput>,
 ) -> ApiResult<(StatusCode, Json<ExhibitView>)> {
     let request = input.request()?;
     let case = CaseId::parse(&id)?;
@@ -426,7 +425,7 @@ pub(super) async fn file(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path((id, xid, name)): Path<(String, String, String)>,
-    Query(query): Query<Download>,
+    Params(query): Params<Download>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let reading = match query.download.as_deref() {
@@ -471,5 +470,5 @@ pub(super) async fn bundle(
             format!("attachment; filename=\"{}\"", bundle.file_name),
         ),
     ];
-    Ok((headers, Body::from_stream(bundle.bytes)).into_response())
+    Ok((headers, axum::body::Body::from_stream(bundle.bytes)).into_response())
 }

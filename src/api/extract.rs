@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use axum_extra::extract::CookieJar;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::problem::{ApiError, ApiResult};
@@ -85,6 +86,42 @@ fn check_same_origin(headers: &HeaderMap, reads: bool) -> ApiResult<()> {
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// A JSON body; what is wrong with it is told as a problem.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(e) => Err(Error::invalid(
+                "bad_body",
+                format!("the body was not understood: {}", e.body_text()),
+            )
+            .into()),
+        }
+    }
+}
+
+/// The part of the address after `?`; what is wrong with it is told as a problem.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(e) => Err(Error::invalid(
+                "bad_query",
+                format!("the query was not understood: {}", e.body_text()),
+            )
+            .into()),
+        }
+    }
 }
 
 /// `from` and `to`, RFC 3339 or milliseconds since 1970.

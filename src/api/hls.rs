@@ -1,11 +1,11 @@
 //! `/cameras/{id}/hls`: playback as HTTP Live Streaming (RFC 8216) over the recorded files.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::cameras::key;
-use super::extract::{Caller, RangeQuery};
+use super::extract::{Caller, Params, RangeQuery};
 use super::files::Sendable;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
@@ -21,7 +21,7 @@ pub(super) async fn playlist(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Query(query): Query<RangeQuery>,
+    Params(query): Params<RangeQuery>,
 ) -> ApiResult<Response> {
     let key = key(&id, query.stream.as_deref())?;
     let playlist = api.playback.hls(&actor, &key, query.range()?).await?;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::extract::Caller;
+use super::extract::{Body, Caller};
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::{Layout, NewLayout};
@@ -82,7 +82,7 @@ pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Json(input): Json<LayoutInput>,
+    Body(input): Body<LayoutInput>,
 ) -> ApiResult<Json<LayoutView>> {
     let new = NewLayout {
         name: input.name,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use utoipa::ToSchema;
 
-use super::extract::{Caller, SESSION_COOKIE};
+use super::extract::{Body, Caller, SESSION_COOKIE};
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::{Actor, Permission, Role, Via};
@@ -68,7 +68,7 @@ pub(super) async fn sign_in(
     State(api): State<Api>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     jar: CookieJar,
-    Json(input): Json<SignIn>,
+    Body(input): Body<SignIn>,
 ) -> ApiResult<(CookieJar, Json<Me>)> {
     let signed = api
         .access

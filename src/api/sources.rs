@@ -1,11 +1,11 @@
 //! `/sources`: where vehicle positions come in, and what was refused.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::Caller;
+use super::extract::{Caller, Params};
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::Permission;
@@ -88,7 +88,7 @@ pub(super) struct RejectedView {
 pub(super) async fn rejected(
     State(api): State<Api>,
     Caller(actor): Caller,
-    Query(query): Query<Limit>,
+    Params(query): Params<Limit>,
 ) -> ApiResult<Json<Vec<RejectedView>>> {
     api.audit
         .check(&actor, Permission::SystemRead, "the rejected messages")

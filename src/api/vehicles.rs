@@ -1,13 +1,13 @@
 //! `/vehicles`, `/positions`, `/sources`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Caller, RangeQuery};
+use super::extract::{Body, Caller, Params, RangeQuery};
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::Permission;
@@ -181,7 +181,7 @@ fn numbers<const N: usize>(name: &str, text: &str) -> Result<[f64; N], Error> {
 pub(super) async fn positions(
     State(api): State<Api>,
     Caller(actor): Caller,
-    Query(query): Query<PositionsQuery>,
+    Params(query): Params<PositionsQuery>,
 ) -> ApiResult<Response> {
     api.audit
         .check(&actor, Permission::PositionView, "see positions")
@@ -306,7 +306,7 @@ pub(super) struct VehicleInput {
 pub(super) async fn create(
     State(api): State<Api>,
     Caller(actor): Caller,
-    Json(input): Json<VehicleInput>,
+    Body(input): Body<VehicleInput>,
 ) -> ApiResult<(StatusCode, Json<VehicleView>)> {
     let vehicle = Vehicle {
         id: input.id,
@@ -325,7 +325,7 @@ pub(super) async fn put(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Json(input): Json<VehicleInput>,
+    Body(input): Body<VehicleInput>,
 ) -> ApiResult<Json<VehicleView>> {
     if input.id.as_str() != id {
         let detail = format!(
@@ -368,7 +368,7 @@ pub(super) async fn track(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    Query(query): Query<RangeQuery>,
+    Params(query): Params<RangeQuery>,
 ) -> ApiResult<Response> {
     api.audit
         .check(&actor, Permission::PositionView, "see tracks")

@@ -1,7 +1,9 @@
 //! One file for each command. Exit codes: 0 ok, 1 failed, 2 usage, 64 bad configuration, 65 bad input data.
 
 mod apply;
+mod check;
 mod check_config;
+mod demo;
 mod exit;
 mod openapi;
 mod people;
@@ -41,6 +43,8 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
     },
+    /// Run a synthetic city: simulated cameras (real RTSP servers) and trucks (real MQTT) with the daemon on top.
+    Demo(demo::DemoArgs),
     /// Make the site what SITE.toml says: prints the difference, all or nothing, twice is as good as once.
     Apply {
         #[command(flatten)]
@@ -79,6 +83,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// The cameras of the synthetic city, started by `demo`.
+    #[command(hide = true, disable_help_flag = true)]
+    DemoCameras {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -112,7 +122,9 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         // Children of the daemon: before anything else is set up.
         Command::Worker { args } => return crate::media::worker_main(args),
+        Command::DemoCameras { args } => return crate::demo::cameras_main(args),
         Command::Run { file } => run::run(&file.config),
+        Command::Demo(args) => demo::run(&args),
         Command::Apply {
             file,
             dry_run,

@@ -4,27 +4,36 @@
 //! servers in a child process, vehicles publish over MQTT, and both fail now and then as they do in a city.
 
 mod basemap;
+mod cameras;
 mod feed;
 mod graph;
 mod land;
+mod permission;
+mod plan;
 mod plane;
-mod rng;
+mod servers;
+mod spec;
 mod streets;
 mod traffic;
 
+pub use cameras::cameras_main;
 pub use feed::{Feed, FeedCounts, FeedOptions, Message, Talker, checksum, publish};
 pub use graph::{Edge, RoadGraph};
+pub use plan::{Plan, PlannedCamera};
 pub use plane::Point;
+pub use servers::Servers;
+pub use spec::{CameraSpec, Outage, PictureSpec};
 pub use streets::RoadClass;
 pub use traffic::{FleetVehicle, Motion, Traffic};
 
-use rng::Rng;
+use zhenbei_scene::Rng;
 
 /// The roads and the land, from which everything else is planned.
 #[derive(Clone, Debug)]
 pub struct City {
     pub roads: RoadGraph,
-    seed: u64,
+    /// The name of each street of the plan.
+    streets: Vec<Option<&'static str>>,
     basemap: String,
 }
 
@@ -37,7 +46,7 @@ impl City {
         let basemap = basemap::geojson(&lines, &roads, &land);
         Self {
             roads,
-            seed,
+            streets: lines.iter().map(|l| l.name.map(|(zh, _)| zh)).collect(),
             basemap,
         }
     }
@@ -45,5 +54,11 @@ impl City {
     /// The base map, a GeoJSON `FeatureCollection`.
     pub fn basemap_geojson(&self) -> &str {
         &self.basemap
+    }
+
+    /// The name of the street an edge belongs to.
+    pub fn street(&self, edge: usize) -> Option<&'static str> {
+        let line = self.roads.edges.get(edge)?.line;
+        self.streets.get(line).copied().flatten()
     }
 }

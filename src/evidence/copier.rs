@@ -125,7 +125,7 @@ async fn give_up(inner: &Inner, id: ExhibitId, why: &Error) -> bool {
         Ok(changed) => {
             if changed {
                 inner.failed.fetch_add(1, Ordering::Relaxed);
-                copying::clear(inner, id).await;
+                copying::bury(inner, id).await;
             }
             true
         }

@@ -20,6 +20,7 @@ use crate::model::{
 };
 use crate::store::database::{ExhibitOrigin, StoredFile};
 use crate::store::{BlobName, ByteStream, Stored};
+use crate::telemetry::{self, Metric};
 
 pub(super) const CLIP: &str = "clip.mp4";
 pub(super) const STILL: &str = "still.jpg";
@@ -62,12 +63,15 @@ pub(super) async fn copy(inner: &Inner, id: ExhibitId) -> Result<()> {
     .await
 }
 
-/// Removes what a failed exhibit left in storage.
-pub(super) async fn clear(inner: &Inner, id: ExhibitId) {
+/// Counts a failed exhibit, tells who watches, and removes what it left in storage.
+pub(super) async fn bury(inner: &Inner, id: ExhibitId) {
     let work = async {
         let Some((exhibit, _)) = inner.parts.db.exhibit(id).await? else {
             return Ok(());
         };
+        let labels = [("kind", exhibit.kind.as_str()), ("outcome", "failed")];
+        telemetry::count(Metric::Exhibits, &labels, 1);
+        inner.announce(&inner.case(exhibit.case).await?);
         for name in inner.parts.blobs.list(&folder(&exhibit)).await? {
             inner.parts.blobs.delete(&name).await?;
         }
@@ -108,6 +112,8 @@ impl Job<'_> {
             let bytes = self.files.iter().map(|f| f.file.bytes).sum();
             self.inner.bytes.fetch_add(bytes, Ordering::Relaxed);
             self.inner.ready.fetch_add(1, Ordering::Relaxed);
+            let labels = [("kind", self.exhibit.kind.as_str()), ("outcome", "ready")];
+            telemetry::count(Metric::Exhibits, &labels, 1);
             self.inner
                 .announce(&self.inner.case(self.exhibit.case).await?);
         }

@@ -33,6 +33,7 @@ pub use worker::worker_main;
 
 use crate::config::MediaConfig;
 use crate::model::{Error, Result, StreamParams};
+use crate::telemetry::{self, Metric};
 use pipeline::Pipelines;
 use process::Spawner;
 use protocol::Picture;
@@ -161,7 +162,6 @@ impl Media {
     pub fn status(&self) -> MediaStatus {
         let counts = &self.inner.room.counts;
         let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let free = self.inner.room.places.available_permits();
         MediaStatus {
             stills_made: of(&counts.stills_made),
             stills_failed: of(&counts.stills_failed),
@@ -169,7 +169,7 @@ impl Media {
             transcode_frames_out: of(&counts.frames_out),
             transcode_frames_left_out: of(&counts.frames_left_out),
             transcodes_failed: of(&counts.transcodes_failed),
-            transcodes_running: self.inner.room.max_transcodes.saturating_sub(free),
+            transcodes_running: self.inner.room.running(),
         }
     }
 
@@ -180,6 +180,19 @@ impl Media {
         room.stop.cancel();
         room.tasks.close();
         room.tasks.wait().await;
+    }
+}
+
+impl Room {
+    /// Transcodes that hold a place.
+    fn running(&self) -> usize {
+        self.max_transcodes
+            .saturating_sub(self.places.available_permits())
+    }
+
+    fn show_running(&self) {
+        let running = u32::try_from(self.running()).unwrap_or(u32::MAX);
+        telemetry::gauge(Metric::MediaTranscodes, &[], running.into());
     }
 }
 

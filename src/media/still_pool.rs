@@ -15,11 +15,14 @@ use super::protocol::{MAX_UNIT, Message, Picture};
 use super::worker::Role;
 use super::{Room, count};
 use crate::model::{Error, ErrorKind, Result};
+use crate::telemetry::{self, Metric};
 
 /// Two: one still must not wait for another, and more would take the processor from the recorder.
 const WORKERS: usize = 2;
 /// Callers waiting beyond those being served.
 const WAITING: usize = 32;
+/// The code of a picture that cannot be shown, through no fault of the worker.
+const UNDECODABLE: &str = "still_undecodable";
 /// A worker is replaced after so many stills, so that what native code leaks is bounded.
 const JOBS_PER_WORKER: u32 = 1_000;
 
@@ -131,12 +134,22 @@ impl StillPool {
         let (answer, done) = oneshot::channel();
         let pool = Arc::clone(self);
         self.room.tasks.spawn(async move {
+            let begun = Instant::now();
             let result = pool.serve(job, order).await;
             let counts = &pool.room.counts;
-            count(match &result {
-                Ok(_) => &counts.stills_made,
-                Err(_) => &counts.stills_failed,
-            });
+            match &result {
+                Ok(_) => {
+                    count(&counts.stills_made);
+                    telemetry::observe(Metric::MediaStill, &[], begun.elapsed());
+                }
+                Err(e) => {
+                    count(&counts.stills_failed);
+                    // A picture that cannot be decoded is no failure of the worker.
+                    if e.code() != UNDECODABLE {
+                        telemetry::count(Metric::MediaFailures, &[("job", "still")], 1);
+                    }
+                }
+            }
             drop(place);
             drop(answer.send(result));
         });
@@ -183,7 +196,7 @@ impl StillPool {
                 self.put_back(worker, jobs + 1).await;
                 Err(Error::new(
                     ErrorKind::Conflict,
-                    "still_undecodable",
+                    UNDECODABLE,
                     format!("no still can be made of this key frame: {why}"),
                 ))
             }

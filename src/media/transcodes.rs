@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::transcode::{self, TranscodeFeed, TranscodeSink};
 use super::{Room, count};
 use crate::model::{Error, ErrorKind, Result, StreamKey};
+use crate::telemetry::{self, Metric};
 
 /// A camera whose transcode failed is left alone this long, then twice as long, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -202,15 +203,16 @@ impl<A: Send + Sync + 'static> Registry<A> {
             old.place().take()
         });
         place.ok_or_else(|| {
-            Error::new(
-                ErrorKind::TooMuch,
-                "transcode_limit",
-                format!(
-                    "the H.265 picture of {key} cannot be converted: {} cameras are being converted, the most that [media] \
-                     max_transcodes allows; close another H.265 tile, or use a browser that plays H.265",
-                    self.room.max_transcodes
+            let detail = match self.room.max_transcodes {
+                0 => format!(
+                    "the H.265 picture of {key} is not converted: [media] max_transcodes is 0; use a browser that plays H.265"
                 ),
-            )
+                most => format!(
+                    "the H.265 picture of {key} cannot be converted: {most} cameras are being converted, the most that \
+                     [media] max_transcodes allows; close another H.265 tile, or use a browser that plays H.265"
+                ),
+            };
+            Error::new(ErrorKind::TooMuch, "transcode_limit", detail)
         })
     }
 
@@ -221,6 +223,7 @@ impl<A: Send + Sync + 'static> Registry<A> {
         mut sink: Box<dyn TranscodeSink>,
     ) {
         let begun = Instant::now();
+        self.room.show_running();
         tracing::info!(stream = %shared.key, "transcode started");
         let unwatched = async {
             self.unwatched(&shared).await;
@@ -243,9 +246,11 @@ impl<A: Send + Sync + 'static> Registry<A> {
             }
         }
         drop(shared.place().take());
+        self.room.show_running();
         match &error {
             Some(e) => {
                 count(&self.room.counts.transcodes_failed);
+                telemetry::count(Metric::MediaFailures, &[("job", "transcode")], 1);
                 tracing::warn!(stream = %shared.key, error = e.chain(), "transcode failed");
             }
             None => tracing::info!(stream = %shared.key, "transcode stopped"),

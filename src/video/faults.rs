@@ -153,6 +153,11 @@ fn unanswered(error: &retina::Error, step: Step, authority: &str) -> Fault {
             "the camera still sends an old session's data (a defect of its RTSP server); waiting until it lets go".to_owned(),
         ),
         Sort::Packet { .. } => (FaultKind::Protocol, format!("the camera's packets make no sense ({what})")),
+        // Recorders describe a channel so while its camera is away: worth trying again.
+        Sort::Other if what.contains("No parseable streams") => (
+            FaultKind::Protocol,
+            "its description offers no video; check the path in the address and that the channel is in use".to_owned(),
+        ),
         Sort::Other => (FaultKind::Protocol, format!("{} failed: {what}", step.method())),
     };
     Fault::new(kind, message)

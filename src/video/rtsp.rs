@@ -367,8 +367,8 @@ impl<'a> Reader<'a> {
                 )
             })?;
         let received = self.stamp(at)?;
-        // A picture that nobody can decode is not a picture: the watchdog must see that none comes.
         let Some(params) = &self.params else {
+            sink.undecodable(lost);
             return Ok(());
         };
         let data = Bytes::from(frame.into_data());

@@ -78,6 +78,13 @@ impl SessionSink {
         self.progress.playing.notify_one();
     }
 
+    /// A picture came that nobody can decode, because the camera has not sent its parameter sets yet.
+    pub fn undecodable(&mut self, lost: u32) {
+        self.stream.count_lost(lost);
+        self.lost = self.lost.saturating_add(lost);
+        self.progress.times().picture = Some(Instant::now());
+    }
+
     pub fn push(&mut self, mut frame: Frame) {
         if self.opening.is_some() {
             self.playing();
@@ -141,7 +148,8 @@ impl Progress {
                 return Fault::new(
                     FaultKind::TimedOut,
                     format!(
-                        "pictures come, but no key frame in {} s; set a shorter I-frame interval in the camera (1 to 2 s)",
+                        "pictures come, but none to begin with (a key frame and its parameter sets) in {} s; set a shorter \
+                         I-frame interval in the camera (1 to 2 s)",
                         KEY_LIMIT.max(picture_timeout).as_secs()
                     ),
                 );

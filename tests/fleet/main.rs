@@ -1,12 +1,12 @@
 //! Vehicles, from a real broker to the wall and the history.
-#![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout,
     clippy::print_stderr,
-    reason = "clippy.toml allows them in tests, but does not know helpers of tests as such"
+    clippy::print_stdout,
+    reason = "one test binary: what fails here fails the test"
 )]
 
 #[path = "../support/mod.rs"]

@@ -87,7 +87,7 @@ async fn a_clip_stays_when_retention_has_taken_the_recording() {
     let told = std::iter::from_fn(|| changes.try_recv().ok()).count();
     assert_eq!(told, 2, "asked for, ready");
     let file = e.cases.get(&li, case).await.unwrap();
-    assert_eq!(file.exhibits, [x.clone()]);
+    assert_eq!(file.exhibits, std::slice::from_ref(&x));
     assert_eq!(file.events.last().unwrap().action, "attach");
     assert_eq!(e.exhibits.list(&li, case).await.unwrap(), [x]);
     assert_eq!(e.exhibits.counts().ready, 1);

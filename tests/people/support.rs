@@ -17,7 +17,8 @@ pub(crate) struct TurnableClock(AtomicI64);
 
 impl TurnableClock {
     pub(crate) fn turn(&self, by: Duration) {
-        self.0.fetch_add(by.as_micros() as i64, Ordering::SeqCst);
+        let later = self.now().plus(by);
+        self.0.store(later.0, Ordering::SeqCst);
     }
 }
 

@@ -1,4 +1,10 @@
 //! Live state: the newest by device time wins, found by place; a lost Redis is quick to say so and quick to come back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a suite: what fails here fails the test"
+)]
 
 use std::time::{Duration, Instant};
 

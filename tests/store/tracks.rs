@@ -1,4 +1,10 @@
 //! Track history: an appended fix is there, once, in the order of device time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a suite: what fails here fails the test"
+)]
 
 use std::time::Instant;
 

@@ -15,5 +15,7 @@ mod cameras_of_every_kind;
 mod cameras_that_fail;
 mod fakes;
 mod passwords_are_tried_once;
+mod quirks_of_cameras;
 mod rig;
+mod scripted;
 mod supervision;

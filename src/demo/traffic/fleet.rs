@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::demo::graph::RoadGraph;
 use crate::demo::plane::{Point, at, bend};
-use crate::demo::rng::Rng;
 use crate::demo::streets::RoadClass;
 use crate::model::VehicleClass;
+use zhenbei_scene::Rng;
 
 use super::driving::{Ability, Driver};
 use super::work::Work;

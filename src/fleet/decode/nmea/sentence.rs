@@ -338,9 +338,11 @@ mod tests {
 
     #[test]
     fn what_the_crate_would_refuse_is_taken() {
-        let place = |body: &str| match parse(body).expect(body) {
-            Sentence::Place(Some(p)) => p.place,
-            other => panic!("{body}: {other:?}"),
+        let place = |body: &str| {
+            let Sentence::Place(Some(p)) = parse(body).expect(body) else {
+                panic!("{body} is no place")
+            };
+            p.place
         };
         assert!((place("IIGLL,5924.462,N,01030.048,E,062216,A").lon - 10.5008).abs() < 1e-7);
         place("GNGNS,094821.0,4849.93,N,00216.05,E,AAN,14,0.6,161.5,48.0,,");

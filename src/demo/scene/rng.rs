@@ -2,21 +2,21 @@
 //! out identical twice needs more than quality.
 
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed ^ 0x9e37_79b9_7f4a_7c15)
     }
 
     /// A generator of its own for one part, so that drawing more in one place moves nothing elsewhere.
-    pub(super) fn fork(&self, part: u64) -> Self {
+    pub fn fork(&self, part: u64) -> Self {
         let mut other = Self(self.0 ^ part.wrapping_mul(0xd134_2543_de82_ef95));
         other.next();
         other
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,11 +26,11 @@ impl Rng {
 
     /// `0.0 <= x < 1.0`.
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit a double")]
-    pub(super) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn range(&mut self, from: f64, to: f64) -> f64 {
+    pub fn range(&mut self, from: f64, to: f64) -> f64 {
         from + self.unit() * (to - from)
     }
 
@@ -39,24 +39,24 @@ impl Rng {
         clippy::cast_possible_truncation,
         reason = "smaller than `count`, which is a usize"
     )]
-    pub(super) fn below(&mut self, count: usize) -> usize {
+    pub fn below(&mut self, count: usize) -> usize {
         if count == 0 {
             return 0;
         }
         (self.next() % count as u64) as usize
     }
 
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
     /// Standard normal (Box–Muller).
-    pub(super) fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         items.get(self.below(items.len()))
     }
 }
