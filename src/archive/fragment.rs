@@ -407,3 +407,133 @@ fn read_header(content: &[u8]) -> Option<Header> {
         session: flags & IS_SESSION != 0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::archive::gop::Sample;
+    use crate::model::VideoCodec;
+    use crate::video::{AudioParams, Frame, Media, StreamParams};
+
+    const STARTED: UtcMicros = UtcMicros::from_secs(1_795_000_000);
+
+    fn fragment(sizes: &[usize]) -> (Vec<u8>, Header, SampleTable, [u8; 32]) {
+        let params = Arc::new(StreamParams {
+            codec: VideoCodec::H264,
+            extra_data: Bytes::new(),
+            rfc6381: String::new(),
+            width: 64,
+            height: 48,
+            pixel_aspect: None,
+            audio: Some(AudioParams {
+                sample_entry: Bytes::new(),
+                rfc6381: None,
+                clock_rate: 8_000,
+                channels: 1,
+            }),
+        });
+        let frame = |media, key, n| {
+            Arc::new(Frame {
+                media,
+                pts: 0,
+                received: STARTED,
+                key,
+                data: vec![7u8; n].into(),
+                lost: 0,
+                params: Arc::clone(&params),
+            })
+        };
+        let from = STARTED + 3_000_000;
+        let range = TimeRange {
+            from,
+            to: from + i64::try_from(sizes.len()).unwrap() * 40_000 + 17,
+        };
+        let take = Take {
+            params: Arc::clone(&params),
+            samples: sizes
+                .iter()
+                .enumerate()
+                .map(|(i, n)| Sample {
+                    frame: frame(Media::Video, i == 0, *n),
+                    duration: 3_600,
+                    offset: if i % 3 == 0 { 0 } else { -3_600 },
+                })
+                .collect(),
+            audio: vec![(frame(Media::Audio, true, 160), 160)],
+            audio_start: 5,
+            range,
+            key: true,
+            received: (from, range.to),
+            lost: 2,
+            before: GapCause::RtpLoss,
+            session: false,
+        };
+        let header = Header {
+            segment: SegmentId::generate(),
+            stream: StreamKey::main(CameraId::new("cam-1").unwrap()),
+            seq: 42,
+            previous: [9; 32],
+            range,
+            gap: Some((from - 500_000, GapCause::RtpLoss)),
+            received: take.received,
+            lost: 2,
+            key: true,
+            session: false,
+        };
+        let mut b = Boxes::default();
+        let mut clockwork = Clockwork {
+            started: STARTED,
+            audio_end: 0,
+        };
+        let (sha256, table) = write(&mut b, &header, &take, &mut clockwork);
+        (b.buf, header, table, sha256)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (bytes, header, samples, sha256) = fragment(&[100, 20, 30, 40]);
+        assert_eq!(length(&bytes), Some(bytes.len()));
+        assert_eq!(search(&bytes), Some(4));
+        let parsed = Parsed {
+            header,
+            sha256,
+            samples,
+        };
+        assert_eq!(read(&bytes, STARTED, Some(8_000)), Some(parsed));
+        for i in HASH_AT..bytes.len() {
+            let mut wrong = bytes.clone();
+            wrong[i] ^= 1;
+            assert_eq!(
+                read(&wrong, STARTED, Some(8_000)),
+                None,
+                "a flipped bit at {i}"
+            );
+        }
+    }
+
+    proptest! {
+        /// Bytes made to look right by a right hash: refused or read, never a panic.
+        #[test]
+        fn no_content_makes_the_reader_panic(
+            changes in prop::collection::vec((HASHED_FROM..600, any::<u8>()), 1..12),
+            cut in 0usize..700,
+        ) {
+            let (mut bytes, ..) = fragment(&[100, 20, 30, 40]);
+            for (at, value) in changes {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            bytes.truncate(bytes.len().saturating_sub(cut / 10));
+            let hash: [u8; 32] = Sha256::digest(&bytes[HASHED_FROM..]).into();
+            bytes[HASH_AT..HASHED_FROM].copy_from_slice(&hash);
+            length(&bytes);
+            read(&bytes, STARTED, Some(8_000));
+        }
+    }
+}

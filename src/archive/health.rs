@@ -78,7 +78,10 @@ fn set(place: &mut Option<String>, message: Option<String>) -> bool {
 
 /// `ENOSPC` and `EDQUOT` are cured by freeing space; anything else is the disk.
 pub(super) fn cause_of(e: &io::Error) -> GapCause {
-    if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+    if matches!(
+        e.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
         GapCause::DiskFull
     } else {
         GapCause::DiskError

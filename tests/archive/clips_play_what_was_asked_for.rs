@@ -96,17 +96,16 @@ async fn sound_comes_along() {
         assert!(probe(&bytes).audio);
         let mp4 = re_mp4::Mp4::read_bytes(&bytes).unwrap();
         let sound = mp4.tracks().values().find(|t| t.track_id == 2).unwrap();
-        let mut at = f
+        let at = f
             .audio
             .iter()
             .position(|a| a.1 == bytes[sound.samples[0].byte_range()])
             .unwrap();
-        for s in &sound.samples {
+        for (s, sent) in sound.samples.iter().zip(&f.audio[at..]) {
             assert!(
-                f.audio[at].1 == bytes[s.byte_range()],
+                sent.1 == bytes[s.byte_range()],
                 "the sound is the camera's own bytes"
             );
-            at += 1;
         }
         #[allow(clippy::cast_precision_loss, reason = "small numbers")]
         let lasts =

@@ -29,6 +29,12 @@ pub fn at(seconds: f64) -> UtcMicros {
     T0 + us
 }
 
+/// Number of the picture that begins then.
+fn picture(seconds: f64) -> usize {
+    let us = at(seconds).micros_since(T0);
+    usize::try_from((us + 20_000) / 40_000).unwrap()
+}
+
 pub fn range(from: f64, to: f64) -> TimeRange {
     TimeRange::new(at(from), at(to)).unwrap()
 }
@@ -141,8 +147,7 @@ impl House {
         begin: UtcMicros,
         late: impl Fn(i64) -> i64,
     ) -> UtcMicros {
-        #[allow(clippy::cast_possible_truncation, reason = "test times are small")]
-        let (first, last) = ((from * 25.0).round() as usize, (to * 25.0).round() as usize);
+        let (first, last) = (picture(from), picture(to));
         let zero = f.video[first..last].iter().map(|v| v.0).min().unwrap();
         let rate = f
             .params
@@ -187,8 +192,7 @@ impl House {
 
     /// Goes on with the session of `play(f, 0.0, from, begin)`: same media time, same clock.
     pub fn play_on(&self, f: &Footage, from: f64, to: f64, begin: UtcMicros) {
-        #[allow(clippy::cast_possible_truncation, reason = "test times are small")]
-        let (first, last) = ((from * 25.0).round() as usize, (to * 25.0).round() as usize);
+        let (first, last) = (picture(from), picture(to));
         for (pts, key, data) in &f.video[first..last] {
             let received = begin + pts * 100 / 9;
             self.clock.set(received);
