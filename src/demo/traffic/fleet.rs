@@ -1,6 +1,5 @@
 //! Who drives: 40 % taxis, 25 % buses on fixed lines, 20 % muck trucks, the rest sweepers.
 
-
 use crate::demo::graph::RoadGraph;
 use crate::demo::plane::{Point, at, bend};
 use crate::demo::streets::RoadClass;
