@@ -20,10 +20,11 @@ mod ui;
 mod vehicles;
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, Request, header};
+use axum::extract::{DefaultBodyLimit, MatchedPath};
+use axum::http::{HeaderValue, Method, Request, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -35,6 +36,8 @@ use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+use crate::telemetry::{Metric, count, observe};
 
 pub use health::Health;
 pub use state::Api;
@@ -143,7 +146,35 @@ pub fn router(api: Api) -> Router {
                 },
             ),
     )
+    .layer(from_fn(counted))
     .with_state(api)
+}
+
+/// Counts calls by route: the pattern, never the address itself, so that strangers cannot make labels.
+async fn counted(request: axum::extract::Request, next: Next) -> axum::response::Response {
+    let started = Instant::now();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("other", MatchedPath::as_str)
+        .to_owned();
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let response = next.run(request).await;
+    let status = response.status();
+    let labels = [
+        ("method", method),
+        ("route", route.as_str()),
+        ("status", status.as_str()),
+    ];
+    count(Metric::HttpRequests, &labels, 1);
+    observe(Metric::HttpSeconds, &[("route", &route)], started.elapsed());
+    response
 }
 
 /// Everything comes from the daemon itself; MapLibre and the decoder run in workers made from blobs. Base maps of the intranet

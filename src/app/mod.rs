@@ -1,6 +1,7 @@
 //! The daemon as a whole: parts started in order, stopped in reverse.
 
 mod exhibit_sources;
+mod numbers;
 mod shutdown;
 mod stage;
 mod start;

@@ -198,6 +198,12 @@ impl Daemon {
             clock: Arc::clone(&clock),
         };
 
+        services.spawn(super::numbers::tell(
+            video.clone(),
+            media.clone(),
+            services.token(),
+        ));
+
         let mut serving = Stage::new("http");
         let health = Health {
             db: db.clone(),

@@ -19,6 +19,7 @@ use crate::fleet::{Fleet, PositionFilter};
 use crate::live::Cameras;
 use crate::model::{Clock, Fix, VehicleId};
 use crate::store::database::CaseChange;
+use crate::telemetry::{Metric, gauge};
 
 /// Positions are sent at most this often, the newest of each vehicle.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
@@ -170,6 +171,12 @@ impl Events {
     }
 
     fn positions(&self, newest: &mut HashMap<VehicleId, Fix>) {
+        #[allow(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        gauge(
+            Metric::LiveListeners,
+            &[],
+            self.inner.sender.receiver_count() as f64,
+        );
         if newest.is_empty() || self.inner.sender.receiver_count() == 0 {
             newest.clear();
             return;

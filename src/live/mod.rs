@@ -6,6 +6,7 @@
 mod cameras;
 mod events;
 mod playback;
+mod presence;
 mod protocol;
 mod source;
 mod tile;

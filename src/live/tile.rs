@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::protocol::{Format, Header, Kind, Notice};
 use crate::archive::LiveFragments;
 use crate::model::{CameraId, Clock, StreamParams, StreamRole, VideoCodec};
+use crate::telemetry::{Metric, count};
 use crate::video::{Cursor, Frame, Media, Read, Ring, Start};
 
 /// Frames a client may have in hand at the start, and at most.
@@ -99,6 +100,7 @@ impl Tile {
         if frames == 0 {
             return Ok(());
         }
+        count(Metric::LiveFramesDropped, &[], frames);
         send(
             out,
             Out::Text(

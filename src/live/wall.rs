@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::cameras::Cameras;
+use super::presence::Presence;
 use super::protocol::{Format, Notice, Request, Wanted};
 use super::source::Sources;
 use super::tile::{CREDITS, Gone, Out, Tile, send};
@@ -63,6 +64,7 @@ impl Walls {
         mut requests: mpsc::Receiver<String>,
         out: mpsc::Sender<Out>,
     ) {
+        let _presence = Presence::wall();
         let mut wall = Wall {
             house: self,
             out,
@@ -255,6 +257,7 @@ impl Wall<'_> {
                 credits,
                 clock,
             };
+            let _presence = Presence::tile();
             tokio::select! {
                 () = showing.run(Arc::clone(&opened.ring), out) => {}
                 () = closed.cancelled() => {}

@@ -10,5 +10,6 @@ mod once_per_second;
 
 pub use log::start_logging;
 pub use metric::{Kind, Metric};
+pub use metrics::Counter;
 pub use numbers::{Numbers, count, counter, gauge, observe};
 pub use once_per_second::SayOncePerSecond;

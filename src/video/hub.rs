@@ -11,6 +11,7 @@ use super::{Frame, Item, Media, Ring, SessionEnd, StreamParams};
 use crate::model::{
     Clock, FaultKind, FaultReason, StreamKey, StreamState, StreamStatus, UtcMicros,
 };
+use crate::telemetry::{Counter, Metric, count, counter};
 
 /// Streams with their rings, and whether each is to be recorded.
 pub type StreamList = Arc<Vec<(StreamKey, Arc<Ring>, bool)>>;
@@ -23,6 +24,41 @@ pub(super) struct Stream {
     /// Counts the retries that people have asked for.
     pub(super) retries: watch::Sender<u64>,
     known: Mutex<Known>,
+    numbers: StreamNumbers,
+}
+
+/// Kept, because looking a counter up costs more than counting.
+struct StreamNumbers {
+    key: StreamKey,
+    frames: Counter,
+    bytes: Counter,
+    lost: Counter,
+}
+
+impl StreamNumbers {
+    fn new(key: &StreamKey) -> Self {
+        let labels = [
+            ("camera", key.camera.as_str()),
+            ("stream", key.role.as_str()),
+        ];
+        Self {
+            key: key.clone(),
+            frames: counter(Metric::VideoFrames, &labels),
+            bytes: counter(Metric::VideoBytes, &labels),
+            lost: counter(Metric::VideoPacketsLost, &labels),
+        }
+    }
+
+    /// A session that has ended and will be tried again.
+    fn reconnect(&self, cause: FaultKind) {
+        let (camera, stream) = (self.key.camera.as_str(), self.key.role.as_str());
+        let labels = [
+            ("camera", camera),
+            ("stream", stream),
+            ("cause", cause.as_str()),
+        ];
+        count(Metric::VideoReconnects, &labels, 1);
+    }
 }
 
 struct Known {
@@ -35,7 +71,12 @@ struct Known {
 }
 
 impl Stream {
-    fn new(ring_bytes: usize, clock: Arc<dyn Clock>, changes: watch::Sender<u64>) -> Self {
+    fn new(
+        key: &StreamKey,
+        ring_bytes: usize,
+        clock: Arc<dyn Clock>,
+        changes: watch::Sender<u64>,
+    ) -> Self {
         let status = StreamStatus::new(StreamState::Connecting, clock.now());
         Self {
             ring: Ring::new(ring_bytes),
@@ -49,6 +90,7 @@ impl Stream {
                 told: None,
                 pictures_since_end: false,
             }),
+            numbers: StreamNumbers::new(key),
         }
     }
 
@@ -79,6 +121,9 @@ impl Stream {
         if state != StreamState::Streaming {
             known.meter = None;
         }
+        if let (StreamState::Backoff, Some(reason)) = (state, &reason) {
+            self.numbers.reconnect(reason.kind);
+        }
         known.status.state = state;
         known.status.reason = reason;
         drop(known);
@@ -99,6 +144,8 @@ impl Stream {
             news = known.note_params(&frame.params);
         }
         drop(known);
+        self.numbers.frames.increment(u64::from(video));
+        self.numbers.bytes.increment(frame.data.len() as u64);
         self.ring.push(Item::Frame(Arc::new(frame)));
         if news {
             self.changed();
@@ -106,6 +153,7 @@ impl Stream {
     }
 
     pub(super) fn count_lost(&self, packets: u32) {
+        self.numbers.lost.increment(u64::from(packets));
         let mut known = self.known();
         known.status.packets_lost = known.status.packets_lost.saturating_add(u64::from(packets));
     }
@@ -189,7 +237,7 @@ impl Hub {
         let mut streams = self.streams();
         let stream = streams.entry(key.clone()).or_insert_with(|| {
             let (clock, changes) = (Arc::clone(&self.clock), self.changes.clone());
-            Arc::new(Stream::new(self.ring_bytes, clock, changes))
+            Arc::new(Stream::new(key, self.ring_bytes, clock, changes))
         });
         Arc::clone(stream)
     }

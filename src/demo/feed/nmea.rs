@@ -1,6 +1,5 @@
 //! NMEA 0183 sentences as vehicle receivers write them: RMC and GGA, one pair a fix.
 
-
 use crate::demo::traffic::Motion;
 use crate::model::UtcMicros;
 
