@@ -293,7 +293,7 @@ pub(super) async fn clip(
     let clip = api.playback.clip(&actor, &key, range).await?;
     let file = Sendable {
         len: clip.len(),
-        etag: format!("\"{}\"", clip.etag()),
+        etag: clip.etag().to_owned(),
         media_type: "video/mp4".into(),
         download_as: None,
         extra: vec![

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::extract::Caller;
 use super::problem::{ApiError, ApiResult, Problem};
 use super::state::Api;
-use crate::access::{Action, Actor, Permission};
+use crate::access::{Access, Action, Actor, Permission};
 use crate::live::{Out, Subscription};
 use crate::model::Error;
 
@@ -27,6 +27,8 @@ const REQUEST_QUEUE: usize = 64;
 const MAX_MESSAGE: usize = 16 << 10;
 /// A client that takes no byte for this long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// A right that is withdrawn ends the stream within this.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(15);
 
 /// Live video of all tiles of a wall over one WebSocket (docs/api.md, "Live video").
@@ -110,17 +112,26 @@ pub(super) async fn events(
     api.audit
         .check(&actor, Permission::PositionView, "events")
         .await?;
-    let subscription = api.events.subscribe();
+    let with_cameras = actor.may(Permission::LiveView) || actor.may(Permission::CameraWrite);
+    let subscription = api.events.subscribe(with_cameras);
     let wants_sse = request
         .headers()
         .get(header::ACCEPT)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|v| v.contains("text/event-stream"));
     if wants_sse {
-        let stop = api.stop.clone();
-        let stream = stream::unfold(subscription, |mut s| async move {
-            let text = s.next().await?;
-            Some((Ok::<_, Infallible>(Event::default().data(&*text)), s))
+        let (access, stop) = (api.access.clone(), api.stop.clone());
+        let check = tokio::time::interval(CHECK_EVERY);
+        let stream = stream::unfold((subscription, check), move |(mut s, mut check)| {
+            let (access, actor) = (access.clone(), actor.clone());
+            async move {
+                loop {
+                    tokio::select! {
+                        text = s.next() => return Some((Ok::<_, Infallible>(Event::default().data(&*text?)), (s, check))),
+                        _ = check.tick() => if !may_follow(&access, &actor).await { return None },
+                    }
+                }
+            }
         });
         let stream = stream.take_until(stop.cancelled_owned());
         return Ok(Sse::new(stream)
@@ -143,7 +154,8 @@ pub(super) async fn events(
 
 async fn follow(api: Api, actor: Actor, mut subscription: Subscription, socket: WebSocket) {
     let (mut sink, mut stream) = socket.split();
-    let mut check = tokio::time::interval(PING_EVERY);
+    let mut check = tokio::time::interval(CHECK_EVERY);
+    let mut ping = tokio::time::interval(PING_EVERY);
     loop {
         let message = tokio::select! {
             () = api.stop.cancelled() => return,
@@ -152,11 +164,12 @@ async fn follow(api: Api, actor: Actor, mut subscription: Subscription, socket: 
                 None => return,
             },
             _ = check.tick() => {
-                if api.access.again(&actor).await.is_err_and(|e| !e.is_transient()) {
+                if !may_follow(&api.access, &actor).await {
                     return;
                 }
-                Message::Ping(bytes::Bytes::new())
+                continue;
             }
+            _ = ping.tick() => Message::Ping(bytes::Bytes::new()),
             // Nothing is expected from the client but its closing.
             received = stream.next() => match received {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
@@ -167,5 +180,13 @@ async fn follow(api: Api, actor: Actor, mut subscription: Subscription, socket: 
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,
         }
+    }
+}
+
+/// Asks again. A database that does not answer is no reason to blind a wall.
+async fn may_follow(access: &Access, actor: &Actor) -> bool {
+    match access.again(actor).await {
+        Ok(now) => now.may(Permission::PositionView),
+        Err(e) => e.is_transient(),
     }
 }

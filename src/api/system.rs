@@ -49,6 +49,13 @@ pub(super) struct System {
     site: Site,
     basemap: Basemap,
     live: LiveLimits,
+    fleet: FleetLimits,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FleetLimits {
+    /// A vehicle without a fix for so many seconds is stale.
+    stale_after_s: u64,
 }
 
 fn basemap(map: &MapConfig) -> Basemap {
@@ -85,6 +92,9 @@ pub(super) async fn system(State(api): State<Api>, Caller(_): Caller) -> Json<Sy
         basemap: basemap(&api.config.map),
         live: LiveLimits {
             max_tiles: MAX_TILES,
+        },
+        fleet: FleetLimits {
+            stale_after_s: api.config.fleet.stale_after_s,
         },
     })
 }

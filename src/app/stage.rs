@@ -6,19 +6,32 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Longest a stage may take to stop; the sum of all stages stays below `TimeoutStopSec` of the unit.
-const GRACE: Duration = Duration::from_secs(10);
+/// Longest a stage may take to stop. The sum over all stages stays below `TimeoutStopSec` of the unit.
+const GRACE: Duration = Duration::from_secs(6);
+/// The archive makes the last seconds durable: nothing is worth more of the time there is.
+const ARCHIVE_GRACE: Duration = Duration::from_secs(12);
 
 pub(super) struct Stage {
     name: &'static str,
+    grace: Duration,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Stage {
     pub(super) fn new(name: &'static str) -> Self {
+        Self::with_grace(name, GRACE)
+    }
+
+    /// The archive's own: it makes the last seconds of every camera durable.
+    pub(super) fn archive() -> Self {
+        Self::with_grace("archive", ARCHIVE_GRACE)
+    }
+
+    fn with_grace(name: &'static str, grace: Duration) -> Self {
         Self {
             name,
+            grace,
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
         }
@@ -50,7 +63,7 @@ impl Stage {
     /// Stops and waits; what does not stop in time is cut off and named.
     pub(super) async fn stop(mut self) {
         self.stop.cancel();
-        let ended = timeout(GRACE, async {
+        let ended = timeout(self.grace, async {
             while self.tasks.join_next().await.is_some() {}
         })
         .await;
@@ -59,9 +72,29 @@ impl Stage {
                 stage = self.name,
                 left = self.tasks.len(),
                 "did not stop within {} s; cut off",
-                GRACE.as_secs()
+                self.grace.as_secs()
             );
             self.tasks.shutdown().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as `Daemon` has beside the archive.
+    const OTHER_STAGES: u32 = 5;
+
+    #[test]
+    fn all_stages_stop_within_systemds_patience() {
+        let unit = include_str!("../../systemd/zhenbei.service");
+        let patience = unit
+            .lines()
+            .find_map(|l| l.strip_prefix("TimeoutStopSec="))
+            .expect("the unit says how long");
+        let patience = Duration::from_secs(patience.trim_end_matches('s').parse().unwrap());
+        let longest = GRACE * OTHER_STAGES + ARCHIVE_GRACE;
+        assert!(longest < patience, "{longest:?} of {patience:?}");
     }
 }

@@ -113,7 +113,7 @@ impl Daemon {
         base.spawn(watchdog(db.clone(), base.token()));
 
         // The archive stops after the cameras: it writes down how their sessions end.
-        let mut archiving = Stage::new("archive");
+        let mut archiving = Stage::archive();
         let mut cameras_stage = Stage::new("cameras");
         let runner = Arc::new(RtspRunner::new(&config.video, Arc::clone(&clock)));
         let (video, supervise) = Video::start(

@@ -3,21 +3,21 @@
 //! One task makes each message once and shares it with every client. A client that falls behind is told how many messages it
 //! missed and gets a fresh snapshot; nothing is kept for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{broadcast, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::views::{CameraView, PositionView};
 use crate::casefile::Cases;
 use crate::fleet::{Fleet, PositionFilter};
 use crate::live::Cameras;
-use crate::model::{Clock, Fix, VehicleId};
+use crate::model::{Clock, VehicleId, VehicleState};
 use crate::store::database::CaseChange;
 use crate::telemetry::{Metric, gauge};
 
@@ -48,6 +48,7 @@ enum Event<'a> {
         seq: u64,
         as_of: String,
         items: Vec<CameraView>,
+        removed: Vec<String>,
     },
     Case {
         seq: u64,
@@ -70,6 +71,15 @@ impl Event<'_> {
     }
 }
 
+/// A message as it travels to every client.
+#[derive(Clone)]
+struct Message {
+    seq: u64,
+    /// Not for clients that may not see cameras.
+    about_cameras: bool,
+    text: Arc<str>,
+}
+
 #[derive(Clone)]
 pub struct Events {
     inner: Arc<Inner>,
@@ -81,14 +91,24 @@ struct Inner {
     cases: Cases,
     clock: Arc<dyn Clock>,
     seq: AtomicU64,
-    sender: broadcast::Sender<Arc<str>>,
+    sender: broadcast::Sender<Message>,
 }
 
 /// One client's view of the stream.
 pub struct Subscription {
     events: Events,
-    receiver: broadcast::Receiver<Arc<str>>,
+    receiver: broadcast::Receiver<Message>,
     snapshot_due: bool,
+    /// What was sent before the snapshot is in it already.
+    after: u64,
+    with_cameras: bool,
+}
+
+/// What all clients have been told.
+#[derive(Default)]
+struct Told {
+    vehicles: HashMap<VehicleId, VehicleState>,
+    cameras: BTreeMap<String, CameraView>,
 }
 
 impl Events {
@@ -106,11 +126,15 @@ impl Events {
         }
     }
 
-    pub fn subscribe(&self) -> Subscription {
+    /// `with_cameras`: whether this client may know of cameras.
+    pub fn subscribe(&self, with_cameras: bool) -> Subscription {
+        let receiver = self.inner.sender.subscribe();
         Subscription {
             events: self.clone(),
-            receiver: self.inner.sender.subscribe(),
+            receiver,
             snapshot_due: true,
+            after: 0,
+            with_cameras,
         }
     }
 
@@ -119,39 +143,33 @@ impl Events {
         let mut fixes = self.inner.fleet.updates();
         let mut cases = self.inner.cases.changes();
         let mut states = self.inner.cameras.changes();
-        let mut newest: HashMap<VehicleId, Fix> = HashMap::new();
-        let mut position_tick = interval(POSITION_EVERY);
-        position_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_sent: BTreeMap<String, CameraView> = BTreeMap::new();
+        let mut moved: HashSet<VehicleId> = HashSet::new();
+        let mut told = Told::default();
+        let mut tick = interval(POSITION_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut cameras_due = Instant::now();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 batch = fixes.recv() => match batch {
-                    Ok(batch) => {
-                        for fix in batch.iter() {
-                            newest.entry(fix.vehicle.clone())
-                                .and_modify(|held| if held.time <= fix.time { held.clone_from(fix) })
-                                .or_insert_with(|| fix.clone());
-                        }
-                    }
-                    // The newest state is in the fleet; a wall misses steps between, never where a vehicle is now.
-                    Err(broadcast::error::RecvError::Lagged(n)) => tracing::debug!(n, "position batches skipped"),
+                    Ok(batch) => moved.extend(batch.iter().map(|f| f.vehicle.clone())),
+                    // Which vehicles moved is lost, not where they are: all are sent.
+                    Err(broadcast::error::RecvError::Lagged(_)) => told.vehicles.clear(),
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
-                _ = position_tick.tick() => self.positions(&mut newest),
+                _ = tick.tick() => self.positions(&mut moved, &mut told).await,
                 change = cases.recv() => match change {
                     Ok(change) => self.case(&change),
+                    // Lists are read anew when they are opened.
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
-                changed = settled(&mut states) => {
-                    if !changed { return; }
-                    self.cameras(&mut last_sent);
-                    cameras_due = Instant::now() + CAMERA_EVERY;
-                }
-                () = tokio::time::sleep_until(cameras_due) => {
-                    self.cameras(&mut last_sent);
+                changed = states.changed() => match changed {
+                    Ok(()) => cameras_due = cameras_due.min(Instant::now() + CAMERA_SETTLE),
+                    Err(_) => return,
+                },
+                () = sleep_until(cameras_due) => {
+                    self.cameras(&mut told);
                     cameras_due = Instant::now() + CAMERA_EVERY;
                 }
             }
@@ -165,66 +183,91 @@ impl Events {
         )
     }
 
-    fn publish(&self, event: &Event<'_>) {
+    fn publish(&self, seq: u64, about_cameras: bool, event: &Event<'_>) {
         // No receiver is no error: nobody watches.
-        self.inner.sender.send(event.text()).ok();
+        self.inner
+            .sender
+            .send(Message {
+                seq,
+                about_cameras,
+                text: event.text(),
+            })
+            .ok();
     }
 
-    fn positions(&self, newest: &mut HashMap<VehicleId, Fix>) {
+    /// Those that moved, and those that are seen differently now: a vehicle that falls silent becomes stale by itself.
+    async fn positions(&self, moved: &mut HashSet<VehicleId>, told: &mut Told) {
+        let listeners = self.inner.sender.receiver_count();
         #[allow(clippy::cast_precision_loss, reason = "a few thousand at most")]
-        gauge(
-            Metric::LiveListeners,
-            &[],
-            self.inner.sender.receiver_count() as f64,
-        );
-        if newest.is_empty() || self.inner.sender.receiver_count() == 0 {
-            newest.clear();
+        gauge(Metric::LiveListeners, &[], listeners as f64);
+        let moved = std::mem::take(moved);
+        if listeners == 0 {
+            // Whoever comes gets a snapshot; what is told after it is judged against nothing.
+            told.vehicles.clear();
             return;
         }
-        let items = newest
-            .drain()
-            .map(|(_, fix)| {
-                let p = self.inner.fleet.shown(fix);
-                PositionView::new(&p.fix, p.vehicle.as_ref(), p.state)
-            })
-            .collect();
-        let (seq, as_of) = self.head();
-        self.publish(&Event::Positions { seq, as_of, items });
-    }
-
-    fn cameras(&self, last_sent: &mut BTreeMap<String, CameraView>) {
-        let all = self.inner.cameras.list();
+        let all = self.inner.fleet.positions(&PositionFilter::default()).await;
         let mut items = Vec::new();
-        for status in &all {
-            let view = CameraView::new(status, false);
-            if last_sent.get(&view.id) != Some(&view) {
-                last_sent.insert(view.id.clone(), view.clone());
-                items.push(view);
+        for p in &all {
+            let vehicle = &p.fix.vehicle;
+            if moved.contains(vehicle) || told.vehicles.get(vehicle) != Some(&p.state) {
+                told.vehicles.insert(vehicle.clone(), p.state);
+                items.push(PositionView::new(&p.fix, p.vehicle.as_ref(), p.state));
             }
         }
-        if last_sent.len() > all.len() {
-            last_sent.retain(|id, _| all.iter().any(|s| s.camera.id.as_str() == id));
-        }
-        if items.is_empty() || self.inner.sender.receiver_count() == 0 {
+        if items.is_empty() {
             return;
         }
         let (seq, as_of) = self.head();
-        self.publish(&Event::Cameras { seq, as_of, items });
+        self.publish(seq, false, &Event::Positions { seq, as_of, items });
+    }
+
+    fn cameras(&self, told: &mut Told) {
+        let mut before = std::mem::take(&mut told.cameras);
+        let mut items = Vec::new();
+        for status in &self.inner.cameras.list() {
+            let view = CameraView::new(status, false);
+            if before.remove(&view.id).as_ref() != Some(&view) {
+                items.push(view.clone());
+            }
+            told.cameras.insert(view.id.clone(), view);
+        }
+        let removed: Vec<String> = before.into_keys().collect();
+        if (items.is_empty() && removed.is_empty()) || self.inner.sender.receiver_count() == 0 {
+            return;
+        }
+        let (seq, as_of) = self.head();
+        self.publish(
+            seq,
+            true,
+            &Event::Cameras {
+                seq,
+                as_of,
+                items,
+                removed,
+            },
+        );
     }
 
     fn case(&self, change: &CaseChange) {
         let (seq, as_of) = self.head();
         let id = change.id.to_string();
-        self.publish(&Event::Case {
+        self.publish(
             seq,
-            as_of,
-            id,
-            no: &change.no,
-            state: change.state.as_str(),
-        });
+            false,
+            &Event::Case {
+                seq,
+                as_of,
+                id,
+                no: &change.no,
+                state: change.state.as_str(),
+            },
+        );
     }
 
-    async fn snapshot(&self) -> Arc<str> {
+    async fn snapshot(&self, with_cameras: bool) -> (u64, Arc<str>) {
+        // The number first: what is published from here on is newer than what is read below, or the same.
+        let (seq, as_of) = self.head();
         let positions = self
             .inner
             .fleet
@@ -233,32 +276,23 @@ impl Events {
             .iter()
             .map(|p| PositionView::new(&p.fix, p.vehicle.as_ref(), p.state))
             .collect();
-        let cameras = self
-            .inner
-            .cameras
-            .list()
-            .iter()
-            .map(|c| CameraView::new(c, false))
-            .collect();
-        let (seq, as_of) = self.head();
-        Event::Snapshot {
+        let cameras = if with_cameras {
+            self.inner.cameras.list()
+        } else {
+            Vec::new()
+        };
+        let cameras = cameras.iter().map(|c| CameraView::new(c, false)).collect();
+        (
             seq,
-            as_of,
-            positions,
-            cameras,
-        }
-        .text()
+            Event::Snapshot {
+                seq,
+                as_of,
+                positions,
+                cameras,
+            }
+            .text(),
+        )
     }
-}
-
-/// Waits for a change and for the burst to settle. `false` when the source is gone.
-async fn settled(states: &mut watch::Receiver<u64>) -> bool {
-    if states.changed().await.is_err() {
-        return false;
-    }
-    sleep(CAMERA_SETTLE).await;
-    states.borrow_and_update();
-    true
 }
 
 impl Subscription {
@@ -266,16 +300,21 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Arc<str>> {
         if self.snapshot_due {
             self.snapshot_due = false;
-            return Some(self.events.snapshot().await);
+            let (seq, text) = self.events.snapshot(self.with_cameras).await;
+            self.after = seq;
+            return Some(text);
         }
-        match self.receiver.recv().await {
-            Ok(text) => Some(text),
-            Err(broadcast::error::RecvError::Lagged(count)) => {
-                self.snapshot_due = true;
-                let (seq, as_of) = self.events.head();
-                Some(Event::Skipped { seq, as_of, count }.text())
+        loop {
+            match self.receiver.recv().await {
+                Ok(m) if m.seq < self.after || (m.about_cameras && !self.with_cameras) => {}
+                Ok(m) => return Some(m.text),
+                Err(broadcast::error::RecvError::Lagged(count)) => {
+                    self.snapshot_due = true;
+                    let (seq, as_of) = self.events.head();
+                    return Some(Event::Skipped { seq, as_of, count }.text());
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
             }
-            Err(broadcast::error::RecvError::Closed) => None,
         }
     }
 }

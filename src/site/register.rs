@@ -300,7 +300,8 @@ fn check_camera(camera: &Camera) -> Result<()> {
     Ok(())
 }
 
-/// Lists show `***` for a password; sent back unchanged it means the one that is stored.
+/// Lists show `***` for a password; sent back with the same host and user it means the one that is stored. With another host
+/// it does not: a password must not be sent where nobody has entered it.
 fn keep_password(new: &Secret, old: Option<&Secret>) -> Result<Secret> {
     let Ok(url) = url::Url::parse(new.reveal()) else {
         return Ok(new.clone());
@@ -308,13 +309,22 @@ fn keep_password(new: &Secret, old: Option<&Secret>) -> Result<Secret> {
     if url.password() != Some("***") {
         return Ok(new.clone());
     }
+    let whose = |u: &url::Url| {
+        (
+            u.scheme().to_owned(),
+            u.host_str().map(str::to_owned),
+            u.port(),
+            u.username().to_owned(),
+        )
+    };
     let stored = old
         .and_then(|o| url::Url::parse(o.reveal()).ok())
-        .and_then(|u| u.password().map(str::to_owned));
+        .filter(|o| whose(o) == whose(&url))
+        .and_then(|o| o.password().map(str::to_owned));
     let Some(stored) = stored else {
         return Err(Error::invalid(
             "password_missing",
-            "the password is `***`, and none is stored for this camera; write it out",
+            "the password is `***`, and none is stored for this host and user; write it out",
         ));
     };
     // `stored` came percent-encoded out of an address and goes back as it was.
@@ -330,13 +340,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_starred_password_keeps_the_stored_one() {
+    fn a_starred_password_keeps_the_stored_one_for_the_same_host_and_user_only() {
         let old = Secret::new("rtsp://admin:p%40ss@192.0.2.1/main");
-        let new = Secret::new("rtsp://admin:***@192.0.2.9/other");
+        let new = Secret::new("rtsp://admin:***@192.0.2.1/other");
         assert_eq!(
             keep_password(&new, Some(&old)).unwrap().reveal(),
-            "rtsp://admin:p%40ss@192.0.2.9/other"
+            "rtsp://admin:p%40ss@192.0.2.1/other"
         );
+        for elsewhere in [
+            "rtsp://admin:***@192.0.2.9/main",
+            "rtsp://root:***@192.0.2.1/main",
+            "rtsp://admin:***@192.0.2.1:8554/main",
+        ] {
+            assert!(
+                keep_password(&Secret::new(elsewhere), Some(&old)).is_err(),
+                "{elsewhere}"
+            );
+        }
         assert!(keep_password(&new, None).is_err());
         let fresh = Secret::new("rtsp://admin:new@192.0.2.9/other");
         assert_eq!(keep_password(&fresh, Some(&old)).unwrap(), fresh);
