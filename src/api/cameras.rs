@@ -11,7 +11,7 @@ use super::extract::{Body, Caller, Params, RangeQuery};
 use super::files::Sendable;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
-use crate::access::{Actor, Permission};
+use crate::access::{Action, Actor, Permission, audited};
 use crate::live::CameraView;
 use crate::model::{
     AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport,
@@ -122,17 +122,27 @@ pub(super) async fn retry(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    api.audit
-        .check(&actor, Permission::CameraWrite, "the cameras")
-        .await?;
     let status = api
         .cameras
         .get(&known(&id)?)
         .ok_or_else(|| no_camera(&id))?;
-    for (role, _) in status.camera.streams() {
-        api.video
-            .retry(&StreamKey::new(status.camera.id.clone(), role));
-    }
+    let object = format!("retry camera/{}", status.camera.id);
+    audited(
+        &api.audit,
+        &actor,
+        Action::CameraChange,
+        &object,
+        "",
+        async {
+            actor.need(Permission::CameraWrite, &object)?;
+            for (role, _) in status.camera.streams() {
+                api.video
+                    .retry(&StreamKey::new(status.camera.id.clone(), role));
+            }
+            Ok(())
+        },
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

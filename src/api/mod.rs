@@ -37,6 +37,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::config::MapConfig;
 use crate::telemetry::{Metric, count, observe};
 
 pub use health::Health;
@@ -103,6 +104,10 @@ pub fn openapi_json() -> String {
 
 /// The whole HTTP side; needs `into_make_service_with_connect_info` for callers' addresses.
 pub fn router(api: Api) -> Router {
+    let policy = content_policy(&api.config.map);
+    // Origins are ASCII: always a valid header value.
+    let policy =
+        HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'self'"));
     let (v1, _) = OpenApiRouter::new()
         .nest("/api/v1", routes())
         .split_for_parts();
@@ -128,7 +133,10 @@ pub fn router(api: Api) -> Router {
     .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
     .layer(header(header::X_FRAME_OPTIONS, "SAMEORIGIN"))
     .layer(header(header::REFERRER_POLICY, "same-origin"))
-    .layer(header(header::CONTENT_SECURITY_POLICY, CSP))
+    .layer(SetResponseHeaderLayer::if_not_present(
+        header::CONTENT_SECURITY_POLICY,
+        policy,
+    ))
     .layer(CatchPanicLayer::new())
     .layer(
         TraceLayer::new_for_http()
@@ -177,8 +185,19 @@ async fn counted(request: axum::extract::Request, next: Next) -> axum::response:
     response
 }
 
-/// Everything comes from the daemon itself; MapLibre and the decoder run in workers made from blobs. Base maps of the intranet
-/// (`xyz`, `wmts`) may lie elsewhere, so pictures and data may come from any http(s) origin.
-const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data: blob: http: https:; media-src 'self' blob:; connect-src 'self' ws: wss: http: https:; \
-    worker-src 'self' blob:; child-src blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'";
+/// Everything comes from the daemon itself; MapLibre and the decoder run in workers. A base map of the intranet is the one
+/// other place pictures may come from.
+fn content_policy(map: &MapConfig) -> String {
+    let origin = map
+        .url
+        .as_deref()
+        .and_then(|u| url::Url::parse(u).ok())
+        .map(|u| u.origin().ascii_serialization());
+    let tiles = origin.map_or(String::new(), |o| format!(" {o}"));
+    format!(
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+         img-src 'self' data: blob:{tiles}; media-src 'self' blob:; connect-src 'self'{tiles}; \
+         worker-src 'self' blob:; child-src blob:; object-src 'none'; base-uri 'self'; form-action 'self'; \
+         frame-ancestors 'self'"
+    )
+}

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::extract::Caller;
 use super::problem::{ApiError, ApiResult, Problem};
 use super::state::Api;
-use crate::access::{Access, Action, Actor, Permission};
+use crate::access::{Access, Actor, Permission};
 use crate::live::{Out, Subscription};
 use crate::model::Error;
 
@@ -48,17 +48,6 @@ pub(super) async fn live(
 }
 
 async fn wall(api: Api, actor: Actor, socket: WebSocket) {
-    // One entry for the whole sitting: opened now, closed when the wall closes.
-    let entry = match api.audit.begin(&actor, Action::LiveView, "wall", "").await {
-        Ok(entry) => entry,
-        Err(e) => {
-            tracing::warn!(
-                error = e.chain(),
-                "a wall was refused: its audit entry could not be written"
-            );
-            return;
-        }
-    };
     let (sink, stream) = socket.split();
     let (requests, received) = mpsc::channel(REQUEST_QUEUE);
     let (out, outgoing) = mpsc::channel(OUT_QUEUE);
@@ -68,7 +57,6 @@ async fn wall(api: Api, actor: Actor, socket: WebSocket) {
         () = write(sink, outgoing) => {}
         () = api.stop.cancelled() => {}
     }
-    entry.ok().await;
 }
 
 async fn read(mut stream: SplitStream<WebSocket>, requests: mpsc::Sender<String>) {

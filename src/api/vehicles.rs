@@ -355,9 +355,12 @@ pub(super) async fn delete(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    api.register
-        .delete_vehicle(&actor, &VehicleId::new(&id).map_err(|_| no_vehicle(&id))?)
-        .await?;
+    let vehicle = VehicleId::new(&id).map_err(|_| no_vehicle(&id))?;
+    api.register.delete_vehicle(&actor, &vehicle).await?;
+    // Its marker goes at once; should it report again, it is shown as unknown.
+    if let Err(e) = api.fleet.forget(&vehicle).await {
+        tracing::warn!(error = e.chain(), %vehicle, "the marker of a deleted vehicle stays until live state answers");
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

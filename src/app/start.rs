@@ -192,6 +192,7 @@ impl Daemon {
             Arc::clone(&clock),
         );
         let walls = Walls {
+            audit: audit.clone(),
             cameras: cameras.clone(),
             sources,
             access: access.clone(),

@@ -174,26 +174,21 @@ impl Playback {
                         &format!("a live still of {key}"),
                     )
                     .await?;
-                let Some(frame) = inner.video.ring(key).and_then(|r| r.newest_key()) else {
-                    if inner.cameras.get(&key.camera).is_none() {
-                        return Err(no_camera(key));
-                    }
-                    return Err(Error::not_found(
-                        "no_picture",
-                        format!(
-                            "camera stream {key} has sent no picture yet; see its state under /cameras/{}",
-                            key.camera
-                        ),
-                    ));
-                };
-                let jpeg = inner
-                    .media
-                    .still(&frame.params, frame.data.clone(), width)
-                    .await?;
-                Ok(Still {
-                    jpeg,
-                    at: frame.received,
+                let object = format!("{key} live still");
+                self.once(actor, Action::Still, &object, async {
+                    let Some(frame) = inner.video.ring(key).and_then(|r| r.newest_key()) else {
+                        if inner.cameras.get(&key.camera).is_none() {
+                            return Err(no_camera(key));
+                        }
+                        return Err(Error::not_found(
+                            "no_picture",
+                            format!("camera stream {key} has sent no picture yet; see its state under /cameras/{}", key.camera),
+                        ));
+                    };
+                    let jpeg = inner.media.still(&frame.params, frame.data.clone(), width).await?;
+                    Ok(Still { jpeg, at: frame.received })
                 })
+                .await
             }
             Some(at) => {
                 // By the minute: scrubbing over one is one look.
@@ -216,13 +211,30 @@ impl Playback {
         }
     }
 
-    /// Runs `act` with an audit entry around it, unless the same person has just had the same look.
+    /// A look at what was recorded since `from`.
     async fn look<T>(
         &self,
         actor: &Actor,
         action: Action,
         object: &str,
         from: UtcMicros,
+        act: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let now = self.inner.clock.now();
+        // Refusals are on record every time.
+        if actor.need_recorded(from, now, object).is_err() {
+            let refuse = async { actor.need_recorded(from, now, object) };
+            audited(&self.inner.audit, actor, action, object, "", refuse).await?;
+        }
+        self.once(actor, action, object, act).await
+    }
+
+    /// Runs `act` with an audit entry around it, unless the same person has just had the same look.
+    async fn once<T>(
+        &self,
+        actor: &Actor,
+        action: Action,
+        object: &str,
         act: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let inner = &self.inner;
@@ -239,14 +251,10 @@ impl Playback {
             }
             looks.get(&key).is_some_and(|t| *t > horizon)
         };
-        if seen && actor.need_recorded(from, now, object).is_ok() {
+        if seen {
             return act.await;
         }
-        let result = audited(&inner.audit, actor, action, object, "", async {
-            actor.need_recorded(from, now, object)?;
-            act.await
-        })
-        .await;
+        let result = audited(&inner.audit, actor, action, object, "", act).await;
         if result.is_ok() {
             inner
                 .looks

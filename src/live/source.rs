@@ -13,7 +13,7 @@ use crate::media::{
 use crate::model::{Clock, Error, FaultKind, Result, StreamKey, VideoCodec};
 use crate::video::{Cursor, Frame, Item, Media as Kind, Read, Ring, SessionEnd, Start, Video};
 
-/// How often a tile looks whether a stream has appeared or been replaced.
+/// How often a tile looks whether a stream's first picture has come.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A few seconds of what a transcode makes: enough to start at once and to forgive a slow viewer.
 const TRANSCODED_RING_BYTES: usize = 4 << 20;
@@ -89,15 +89,19 @@ impl Sources {
     /// Resolves when these are no longer the stream's pictures: the camera was taken away or has another codec, or the
     /// transcode has ended.
     pub async fn replaced(&self, key: &StreamKey, opened: &Opened) {
+        let mut changes = self.video.changes();
         let changed = async {
             loop {
-                sleep(LOOK_EVERY).await;
                 let same = self
                     .video
                     .ring(key)
                     .is_some_and(|now| Arc::ptr_eq(&now, &opened.camera_ring));
-                let codec = opened.camera_ring.newest_key().map(|f| f.params.codec);
+                let codec = self.video.status(key).and_then(|s| s.codec);
                 if !same || codec.is_some_and(|c| c != opened.source_codec) {
+                    return;
+                }
+                // The video room is gone only when the daemon stops; then the wall stops too.
+                if changes.changed().await.is_err() {
                     return;
                 }
             }

@@ -18,8 +18,8 @@ use crate::video::{Cursor, Frame, Media, Read, Ring, Start};
 
 /// Frames a client may have in hand at the start, and at most.
 pub(super) const CREDITS: usize = 60;
-/// Unread items at which a tile stops catching up frame by frame: about three seconds of a 25 fps camera with audio.
-const TOO_FAR_BEHIND: u64 = 120;
+/// Pictures older than this are passed over for newer ones, once the first picture is shown.
+const TOO_OLD_US: i64 = 1_500_000;
 /// Older than this when sent, a frame is for catching up, not for its time.
 const CATCH_UP_US: i64 = 400_000;
 
@@ -54,11 +54,17 @@ impl Tile {
     /// Sends until the ring or the socket is gone. The caller aborts it when the tile is closed.
     pub(super) async fn run(self, ring: Arc<Ring>, out: mpsc::Sender<Out>) {
         let mut cursor = ring.cursor(Start::CurrentGop);
-        // The cursor keeps the ring; holding it here too would hide that its stream has gone.
-        drop(ring);
         let mut sent = Sent::default();
-        while let Some(read) = self.read(&mut cursor, &out).await {
+        while let Some(read) = self.read(&mut cursor).await {
             let done = match read {
+                Read::Frame(frame)
+                    if frame.media == Media::Video
+                        && sent.frames > 0
+                        && self.is_late(&frame, &ring) =>
+                {
+                    let frames = 1 + cursor.skip_to_newest_key();
+                    self.skipped(frames, &out).await
+                }
                 Read::Frame(frame) if frame.media == Media::Video => {
                     // One credit a frame; given back by the client's `credit`.
                     let Ok(permit) = self.credits.acquire().await else {
@@ -82,18 +88,21 @@ impl Tile {
         }
     }
 
-    /// The next item; skips ahead first when this tile has fallen too far behind.
-    async fn read(&self, cursor: &mut Cursor, out: &mpsc::Sender<Out>) -> Option<Read> {
+    /// The next item, once the client can take one.
+    async fn read(&self, cursor: &mut Cursor) -> Option<Read> {
         if self.credits.available_permits() == 0 {
             // Wait for the client without moving; then see how far the camera has gone on.
-            let permit = self.credits.acquire().await.ok()?;
-            drop(permit);
-        }
-        if cursor.behind() > TOO_FAR_BEHIND {
-            let frames = cursor.skip_to_newest_key();
-            self.skipped(frames, out).await.ok()?;
+            drop(self.credits.acquire().await.ok()?);
         }
         cursor.next().await
+    }
+
+    /// Whether this picture is old and a newer key frame is there to go on with.
+    fn is_late(&self, frame: &Frame, ring: &Ring) -> bool {
+        self.clock.now().micros_since(frame.received) > TOO_OLD_US
+            && ring
+                .newest_key()
+                .is_some_and(|key| key.received > frame.received)
     }
 
     async fn skipped(&self, frames: u64, out: &mpsc::Sender<Out>) -> Result<(), Gone> {

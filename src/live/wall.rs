@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{Id, JoinSet};
@@ -14,12 +14,14 @@ use super::presence::Presence;
 use super::protocol::{Format, Notice, Request, Wanted};
 use super::source::Sources;
 use super::tile::{CREDITS, Gone, Out, Tile, send};
-use crate::access::{Access, Actor, Permission};
+use crate::access::{Access, Action, Actor, Audit, Permission};
 use crate::model::{CameraId, Clock, Error, StreamKey, StreamRole, StreamStatus, VideoCodec};
 
 /// Tiles a wall may have open.
 pub const MAX_TILES: usize = 64;
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
+/// Opening a camera again within this is the same act of watching.
+const ONE_LOOK: Duration = Duration::from_secs(600);
 /// A stream that keeps changing must not keep a core busy.
 const RESTART_AFTER: Duration = Duration::from_millis(200);
 /// Longest request text; a real one has a few hundred bytes.
@@ -28,6 +30,7 @@ const MAX_REQUEST: usize = 4096;
 /// What a wall needs from the house.
 #[derive(Clone)]
 pub struct Walls {
+    pub audit: Audit,
     pub cameras: Cameras,
     pub sources: Sources,
     pub access: Access,
@@ -46,6 +49,9 @@ struct Wanting {
 
 struct Wall<'a> {
     house: &'a Walls,
+    actor: &'a Actor,
+    /// Cameras whose watching is on the audit log, with the time of the entry.
+    on_record: HashMap<CameraId, Instant>,
     out: mpsc::Sender<Out>,
     tiles: HashMap<u32, Wanting>,
     tasks: JoinSet<TileEnd>,
@@ -67,6 +73,8 @@ impl Walls {
         let _presence = Presence::wall();
         let mut wall = Wall {
             house: self,
+            actor,
+            on_record: HashMap::new(),
             out,
             tiles: HashMap::new(),
             tasks: JoinSet::new(),
@@ -190,6 +198,11 @@ impl Wall<'_> {
                 return self.refuse(Some(tile), "not_found", detail).await;
             }
         };
+        if let Err(e) = self.record(&camera).await {
+            return self
+                .refuse(Some(tile), e.code(), e.detail().to_owned())
+                .await;
+        }
         let key = StreamKey::new(camera, role);
         let credits = Arc::new(Semaphore::new(CREDITS));
         self.tiles.insert(
@@ -206,6 +219,24 @@ impl Wall<'_> {
         );
         self.start(tile, Duration::ZERO);
         self.states().await
+    }
+
+    /// Puts on record that this camera is watched, before it is; once in ten minutes.
+    async fn record(&mut self, camera: &CameraId) -> Result<(), Error> {
+        let now = Instant::now();
+        self.on_record
+            .retain(|_, at| now.duration_since(*at) < ONE_LOOK);
+        if !self.on_record.contains_key(camera) {
+            let object = format!("camera/{camera}");
+            self.house
+                .audit
+                .begin(self.actor, Action::LiveView, &object, "")
+                .await?
+                .ok()
+                .await;
+            self.on_record.insert(camera.clone(), now);
+        }
+        Ok(())
     }
 
     fn close(&mut self, tile: u32) {
@@ -307,19 +338,21 @@ impl Wall<'_> {
         }
     }
 
-    /// Tells every tile whose stream has changed its state.
+    /// Tells every tile whose stream has changed its state; closes those whose camera is gone.
     async fn states(&mut self) -> Result<(), Gone> {
         let mut notices = Vec::new();
+        let mut gone = Vec::new();
         for (tile, wanting) in &mut self.tiles {
-            let Some(status) =
+            let status =
                 self.house
                     .cameras
                     .get(&wanting.key.camera)
                     .and_then(|c| match wanting.key.role {
                         StreamRole::Main => Some(c.main),
                         StreamRole::Sub => c.sub,
-                    })
-            else {
+                    });
+            let Some(status) = status else {
+                gone.push((*tile, wanting.key.clone()));
                 continue;
             };
             let same = wanting
@@ -337,6 +370,15 @@ impl Wall<'_> {
         }
         for notice in notices {
             self.say(notice).await?;
+        }
+        for (tile, key) in gone {
+            self.close(tile);
+            self.refuse(
+                Some(tile),
+                "not_found",
+                format!("the stream {key} was removed"),
+            )
+            .await?;
         }
         Ok(())
     }
