@@ -34,6 +34,8 @@ struct Server {
     name: &'static str,
     command: Box<dyn Fn() -> Command + Send + Sync>,
     ports: Vec<u16>,
+    /// What it says goes here, not between the lines of the demo.
+    log: PathBuf,
     child: Option<Child>,
     /// Its end is how the child learns that it is to stop. Held here because waiting for a child closes what it holds itself.
     input: Option<ChildStdin>,
@@ -63,6 +65,7 @@ impl Servers {
             name: "mosquitto",
             command: Box::new(mosquitto(dir, broker_port)?),
             ports: vec![broker_port],
+            log: dir.join("mosquitto.log"),
             child: None,
             input: None,
         };
@@ -77,6 +80,7 @@ impl Servers {
                 c
             }),
             ports,
+            log: dir.join("cameras.log"),
             child: None,
             input: None,
         };
@@ -123,10 +127,13 @@ impl Servers {
 impl Server {
     async fn start(&mut self) -> Result<()> {
         let mut command = (self.command)();
+        let log = std::fs::File::create(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
         // A group of its own: Ctrl-C is for us, and we end our children in order.
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            .stderr(log)
             .kill_on_drop(true)
             .process_group(0);
         let mut child = command
@@ -139,8 +146,9 @@ impl Server {
             while TcpStream::connect(local(*port)).await.is_err() {
                 if let Some(status) = child.try_wait()? {
                     bail!(
-                        "{} ended at its start ({status}); what it said stands above",
-                        self.name
+                        "{} ended at its start ({status}); what it said is in {}",
+                        self.name,
+                        self.log.display()
                     );
                 }
                 if Instant::now() > deadline {
