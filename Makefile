@@ -97,7 +97,7 @@ demo-check: setup build-release ## Drive the whole main job through the public A
 
 # --- other ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check-config openapi docs screenshots fuzz advisories clean
+.PHONY: check-config openapi docs screenshots bench fuzz advisories clean
 check-config: build ## Check config/zhenbei.toml
 	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
 
@@ -110,6 +110,9 @@ docs: ## Write docs/configuration.md from config/zhenbei.toml
 
 screenshots: setup-test build ## Take the pictures in docs/screenshots from a running demo
 	@scripts/browser-tests.sh $(BIN)/debug/zhenbei node web/e2e/screenshots.mjs
+
+bench: ## Measure the hot paths beside their references (docs/performance.md)
+	@$(CARGO) bench --locked --bench hot_paths
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -4,9 +4,11 @@
 
 use std::path::Path;
 
+use zhenbei::api::range::{Wanted, wanted};
 use zhenbei::config::{Environment, parse, parse_site};
 use zhenbei::fleet::decode::{json, nmea};
 use zhenbei::fleet::topic::TopicFilter;
+use zhenbei::live::{Header, Request};
 
 pub type Body = fn(&[u8]);
 
@@ -16,6 +18,8 @@ pub const ALL: &[(&str, Body)] = &[
     ("nmea", nmea_sentences),
     ("site", site),
     ("topic", topic),
+    ("range_header", range_header),
+    ("live_message", live_message),
 ];
 
 /// Reading twice gives the same, and every complaint stands on a line that exists.
@@ -126,5 +130,31 @@ pub fn topic(data: &[u8]) {
         if let Some(Ok(id)) = filter.vehicle(topic) {
             assert!(topic.split('/').any(|level| level == id.as_str()));
         }
+    }
+}
+
+/// Whatever a player asks for lies inside the file.
+pub fn range_header(data: &[u8]) {
+    let Some((len, text)) = data.split_first_chunk::<4>() else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(text) else {
+        return;
+    };
+    let len = u64::from(u32::from_be_bytes(*len));
+    if let Wanted::Part(part) = wanted(Some(text), len) {
+        assert!(part.start < part.end && part.end <= len);
+    }
+}
+
+/// A wall's request is understood or refused; a frame's header that is understood is written the same again.
+pub fn live_message(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        // Refusing is fine; panicking is not.
+        serde_json::from_str::<Request>(text).ok();
+    }
+    if let Some((header, payload)) = Header::parse(data) {
+        let again = header.with_payload(payload);
+        assert_eq!(Header::parse(&again), Some((header, payload)));
     }
 }
