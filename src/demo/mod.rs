@@ -9,6 +9,7 @@ mod graph;
 mod land;
 mod plane;
 mod rng;
+mod scene;
 mod streets;
 mod traffic;
 
