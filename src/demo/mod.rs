@@ -4,18 +4,24 @@
 //! servers in a child process, vehicles publish over MQTT, and both fail now and then as they do in a city.
 
 mod basemap;
+mod cameras;
 mod feed;
 mod graph;
 mod land;
+mod plan;
 mod plane;
 mod rng;
 mod scene;
+mod spec;
 mod streets;
 mod traffic;
 
+pub use cameras::cameras_main;
 pub use feed::{Feed, FeedCounts, FeedOptions, Message, Talker, checksum, publish};
 pub use graph::{Edge, RoadGraph};
+pub use plan::{Plan, PlanOptions, Ports};
 pub use plane::Point;
+pub use spec::{CameraSpec, Login, Outage, SubSpec};
 pub use streets::RoadClass;
 pub use traffic::{FleetVehicle, Motion, Traffic};
 
@@ -25,7 +31,6 @@ use rng::Rng;
 #[derive(Clone, Debug)]
 pub struct City {
     pub roads: RoadGraph,
-    seed: u64,
     basemap: String,
 }
 
@@ -36,11 +41,7 @@ impl City {
         let roads = RoadGraph::new(&lines);
         let land = land::land(&roads, &rng);
         let basemap = basemap::geojson(&lines, &roads, &land);
-        Self {
-            roads,
-            seed,
-            basemap,
-        }
+        Self { roads, basemap }
     }
 
     /// The base map, a GeoJSON `FeatureCollection`.

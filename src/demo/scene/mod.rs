@@ -122,6 +122,7 @@ impl Scene {
             self.sprites = Sprites::default();
         }
         self.picture.clear();
+        self.sprites.frame();
         self.signal(traffic.0.signal());
         for actor in traffic.0.actors() {
             if let Some((sprite, x, y)) = self.sprites.of(actor, &self.lens, &self.light) {

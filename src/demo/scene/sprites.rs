@@ -14,15 +14,36 @@ type Key = (Model, Heading, i32, i32, u8);
 #[derive(Default)]
 pub(super) struct Sprites {
     known: HashMap<Key, Option<Sprite>>,
+    /// Sprites that may be painted now; without credit the next best size stands in for some frames.
+    credit: f32,
 }
 
 /// Beyond this many all are thrown away and painted anew as they are needed.
 const KEPT: usize = 2_400;
+/// Painting is slow in a debug build, and a stutter shows more than a car a few hands too large.
+const CREDIT_PER_FRAME: f32 = if cfg!(debug_assertions) { 0.34 } else { 3.0 };
 /// Growth from one size to the next.
 const SIZE_STEP: f32 = 0.075;
 const SIDE_STEP_M: f32 = 3.5;
 
 impl Sprites {
+    /// A new frame begins.
+    pub(super) fn frame(&mut self) {
+        self.credit = (self.credit + CREDIT_PER_FRAME).min(CREDIT_PER_FRAME.max(1.0));
+    }
+
+    /// The key itself, or while there is no credit the nearest one that is painted.
+    fn stand_in(&self, key: Key) -> Key {
+        if self.credit >= 1.0 || self.known.contains_key(&key) {
+            return key;
+        }
+        (1..=4)
+            .flat_map(|d| [key.2 + d, key.2 - d])
+            .map(|k| (key.0, key.1, k, key.3, key.4))
+            .find(|k| self.known.contains_key(k))
+            .unwrap_or(key)
+    }
+
     /// The sprite for an actor and where on the picture to lay it.
     pub(super) fn of(
         &mut self,
@@ -61,10 +82,15 @@ impl Sprites {
             (lane * 8.0) as i32,
             actor.phase,
         );
+        let key = self.stand_in(key);
+        let credit = &mut self.credit;
         let sprite = self
             .known
             .entry(key)
-            .or_insert_with(|| paint(actor, grid, lens, light))
+            .or_insert_with(|| {
+                *credit -= 1.0;
+                paint(actor, grid, lens, light)
+            })
             .as_ref()?;
         let here = lens.point(actor.at)?;
         Some((sprite, here.x.round() as i32, here.y.round() as i32))
