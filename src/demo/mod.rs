@@ -5,6 +5,7 @@
 
 mod basemap;
 mod cameras;
+mod children;
 mod feed;
 mod graph;
 mod land;
@@ -12,6 +13,7 @@ mod plan;
 mod plane;
 mod rng;
 mod scene;
+mod servers;
 mod spec;
 mod streets;
 mod traffic;
@@ -21,6 +23,7 @@ pub use feed::{Feed, FeedCounts, FeedOptions, Message, Talker, checksum, publish
 pub use graph::{Edge, RoadGraph};
 pub use plan::{Plan, PlanOptions, Ports};
 pub use plane::Point;
+pub use servers::{CameraProgram, Servers, run_servers};
 pub use spec::{CameraSpec, Login, Outage, SubSpec};
 pub use streets::RoadClass;
 pub use traffic::{FleetVehicle, Motion, Traffic};
@@ -42,6 +45,16 @@ impl City {
         let land = land::land(&roads, &rng);
         let basemap = basemap::geojson(&lines, &roads, &land);
         Self { roads, basemap }
+    }
+
+    /// `cameras` cameras and `vehicles` vehicles in the city of `seed`, everything else as usual.
+    pub fn plan(cameras: usize, vehicles: usize, seed: u64) -> crate::model::Result<Plan> {
+        Plan::new(&PlanOptions {
+            cameras,
+            vehicles,
+            seed,
+            ..PlanOptions::default()
+        })
     }
 
     /// The base map, a GeoJSON `FeatureCollection`.

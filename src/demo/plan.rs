@@ -175,7 +175,7 @@ fn camera(
         } else {
             VideoCodec::H264
         },
-        gop: if role % 2 == 0 { 12 } else { 20 },
+        gop: if role.is_multiple_of(2) { 12 } else { 20 },
         sub: matches!(role, 0 | 2 | 5).then_some(SubSpec {
             width: 480,
             height: 270,
@@ -200,7 +200,7 @@ fn site_toml(cameras: &[CameraSpec], posts: &[Post], vehicles: &[FleetVehicle]) 
     );
     // Writing to a String cannot fail. Names and ids here need no escapes.
     for (c, p) in cameras.iter().zip(posts) {
-        let _ = write!(
+        write!(
             out,
             "\n[[cameras]]\nid = \"{}\"\nname = \"{}\"\nlon = {:.6}\nlat = {:.6}\narea = \"{AREA}\"\n\
              heading_deg = {:.1}\nfov_deg = {:.1}\nmain = \"{}\"\n",
@@ -211,20 +211,21 @@ fn site_toml(cameras: &[CameraSpec], posts: &[Post], vehicles: &[FleetVehicle]) 
             p.heading_deg,
             p.fov_deg,
             c.url("main"),
-        );
+        ).ok();
         if c.sub.is_some() {
-            let _ = writeln!(out, "sub = \"{}\"", c.url("sub"));
+            writeln!(out, "sub = \"{}\"", c.url("sub")).ok();
         }
         out.push_str("transport = \"tcp\"\nrecord = true\n");
     }
     for v in vehicles {
-        let _ = write!(
+        write!(
             out,
             "\n[[vehicles]]\nid = \"{}\"\nplate = \"{}\"\nclass = \"{}\"\n",
             v.id,
             v.plate,
             v.class.as_str(),
-        );
+        )
+        .ok();
     }
     out
 }

@@ -97,3 +97,49 @@ fn each_position(value: &Value, check: &mut impl FnMut(f64, f64)) {
     }
     items.iter().for_each(|v| each_position(v, check));
 }
+
+#[test]
+fn the_site_file_names_every_camera_and_vehicle_and_is_the_same_every_time() {
+    let plan = City::plan(8, 200, 7).unwrap();
+    let site: toml::Table = plan.site_toml.parse().unwrap();
+    let (cameras, vehicles) = (
+        site["cameras"].as_array().unwrap(),
+        site["vehicles"].as_array().unwrap(),
+    );
+    assert_eq!((cameras.len(), vehicles.len()), (8, 200));
+    let city = City::new(7);
+    for (c, spec) in cameras.iter().zip(&plan.cameras) {
+        assert_eq!(c["main"].as_str().unwrap(), spec.url("main"));
+        assert_eq!(c.get("sub").is_some(), spec.sub.is_some());
+        let geo = zhenbei::model::GeoPoint::new(
+            c["lon"].as_float().unwrap(),
+            c["lat"].as_float().unwrap(),
+        );
+        let off = city
+            .roads
+            .distance_to_road(zhenbei::demo::Point::from_geo(geo.unwrap()));
+        assert!(off < 30.0, "{} stands {off} m from the road", spec.id);
+        assert!((0.0..360.0).contains(&c["heading_deg"].as_float().unwrap()));
+        assert!((40.0..90.0).contains(&c["fov_deg"].as_float().unwrap()));
+    }
+    assert!(
+        vehicles
+            .iter()
+            .all(|v| v["plate"].as_str().unwrap().starts_with("陕K"))
+    );
+    let names: std::collections::BTreeSet<_> = plan.cameras.iter().map(|c| &c.name).collect();
+    assert_eq!(names.len(), 8);
+    // Apart from the ports, which depend on what is free.
+    let without_ports = |text: &str| {
+        let lines = text
+            .lines()
+            .filter(|l| !l.starts_with("main") && !l.starts_with("sub"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let again = City::plan(8, 200, 7).unwrap();
+    assert_eq!(
+        without_ports(&plan.site_toml),
+        without_ports(&again.site_toml)
+    );
+    assert!(City::plan(65, 1, 7).is_err());
+}

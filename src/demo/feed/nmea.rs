@@ -70,7 +70,7 @@ pub(super) fn void(talker: Talker, time: UtcMicros) -> String {
 
 fn finish(out: &mut String, body: &str) {
     // Writing to a String cannot fail.
-    let _ = write!(out, "${body}*{:02X}\r\n", checksum(body));
+    write!(out, "${body}*{:02X}\r\n", checksum(body)).ok();
 }
 
 /// `hhmmss.ss` and `ddmmyy`, UTC.

@@ -60,7 +60,12 @@ impl Model {
 
     /// The kinds that one street sees: few enough that each is soon painted in every place.
     pub(super) fn of_street(rng: &mut Rng, narrow: bool) -> Vec<(Self, f64)> {
-        let mut any = || paint(rng);
+        // Different ones: a street of brown cars looks made up.
+        let mut next = rng.below(PAINTS.len());
+        let mut any = || {
+            next += 2;
+            PAINTS[next % PAINTS.len()]
+        };
         if narrow {
             return vec![
                 (Self::Scooter(any()), 0.30),

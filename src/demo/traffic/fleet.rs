@@ -121,14 +121,15 @@ fn plate(class: VehicleClass, number: usize, rng: &mut Rng) -> String {
     let letter = rng.pick(&LETTERS).copied().unwrap_or('A');
     let mut plate = String::from("陕K");
     // Writing to a String cannot fail.
-    let _ = match class {
+    match class {
         VehicleClass::Taxi => write!(plate, "T{letter}{number:03}"),
         VehicleClass::Bus => write!(plate, "D{letter}{:04}", number % 10_000),
         VehicleClass::Muck => write!(plate, "{letter}{}{number:03}", rng.below(10)),
         VehicleClass::Sanitation | VehicleClass::Patrol | VehicleClass::Other => {
             write!(plate, "D8{number:04}")
         }
-    };
+    }
+    .ok();
     plate
 }
 
