@@ -84,7 +84,7 @@ fn ffprobe(url: &str) -> String {
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
-/// The brightness of a second and a half of pictures.
+/// The brightness of a good second of pictures.
 fn pictures(url: &str, size: usize) -> Vec<Vec<u8>> {
     let out = Command::new("ffmpeg")
         .args([
