@@ -151,12 +151,13 @@ fn launch(spec: &CameraSpec, (width, height): (u16, u16)) -> String {
     let encoder = match spec.codec {
         VideoCodec::H264 => format!(
             "x264enc tune=zerolatency speed-preset=ultrafast threads=1 bframes=0 key-int-max={gop} \
-             pass=qual quantizer=24 bitrate=2500 option-string=scenecut=0 aud=false ! \
+             pass=qual quantizer=26 bitrate=2500 option-string=scenecut=0 aud=false ! \
              rtph264pay name=pay0 pt=96 config-interval=-1"
         ),
         VideoCodec::H265 => format!(
             "x265enc tune=zerolatency speed-preset=ultrafast bitrate=700 key-int-max={gop} \
-             option-string=pools=none:frame-threads=1:bframes=0:scenecut=0:log-level=none ! \
+             option-string=pools=none:frame-threads=1:bframes=0:scenecut=0:ctu=16:min-cu-size=16:\
+             max-merge=1:no-deblock=1:rd=1:log-level=none ! \
              h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1"
         ),
     };
