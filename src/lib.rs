@@ -1,6 +1,8 @@
 //! Zhenbei (镇北): the daemon behind a city command centre.
 //!
-//! The rooms, from the ground up. A room may import only rooms above it in this list; `tests/layers.rs` holds us to it.
+//! The rooms from the ground up; a room may import only those before it, and `tests/layers.rs` holds us to it:
+//! model, config, telemetry, store, access, site, geo, media, video, archive, fleet, evidence, casefile, live, api, app,
+//! demo, cmd. What each holds is said at its top and in `docs/architecture.md`.
 
 pub mod access;
 pub mod api;
@@ -16,6 +18,7 @@ pub mod geo;
 pub mod live;
 pub mod media;
 pub mod model;
+pub mod site;
 pub mod store;
 pub mod telemetry;
 pub mod video;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::model::Secret;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub site: SiteConfig,
@@ -26,7 +26,7 @@ pub struct Config {
 }
 
 /// What the console calls this place and where its map opens.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SiteConfig {
     pub name: String,
@@ -36,7 +36,7 @@ pub struct SiteConfig {
     pub zoom: f64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
     pub listen: SocketAddr,
@@ -48,21 +48,21 @@ pub struct HttpConfig {
     pub behind_tls: bool,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Holds the database file, the archive and the evidence, unless those are configured elsewhere.
     pub dir: PathBuf,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseConfig {
     /// `sqlite:PATH` or `postgres://…`; empty means `sqlite:` in the data folder.
     pub url: Option<Secret>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisConfig {
     /// `redis://…`; empty keeps live state in memory.
@@ -71,34 +71,20 @@ pub struct RedisConfig {
     pub prefix: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct MqttConfig {
     /// `mqtt://host:1883` or `mqtts://host:8883`; user and password may be in it.
     pub url: Secret,
     /// Filters to subscribe with QoS 1. The words `{vehicle}` in a filter mark the level that names the vehicle.
-    #[serde(default = "default_topics")]
     pub topics: Vec<String>,
     /// Fixed, so that the broker keeps the session while the daemon is away.
-    #[serde(default = "default_client_id")]
     pub client_id: String,
     /// Take NMEA sentences that carry no checksum (marked `no_checksum`).
-    #[serde(default)]
     pub allow_no_checksum: bool,
 }
 
-fn default_topics() -> Vec<String> {
-    vec![
-        "fleet/{vehicle}/position".into(),
-        "fleet/{vehicle}/nmea".into(),
-    ]
-}
-
-fn default_client_id() -> String {
-    "zhenbei".into()
-}
-
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VideoConfig {
     /// Bytes kept in memory for each stream: live start, replay, and the recorder's patience.
@@ -114,7 +100,7 @@ pub struct VideoConfig {
     pub connects_per_host: usize,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveConfig {
     /// Where segment files go; by default `archive` in the data folder.
@@ -135,7 +121,7 @@ pub struct ArchiveConfig {
     pub queue_bytes: usize,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MediaConfig {
     /// Use the pipelines of this folder instead of those built in.
@@ -148,7 +134,7 @@ pub struct MediaConfig {
     pub still_timeout_ms: u64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FleetConfig {
     /// A vehicle without a fix for this long is shown as stale.
@@ -165,7 +151,7 @@ pub struct FleetConfig {
     pub retention_days: f64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessConfig {
     /// A session ends after this long without a call…
@@ -174,7 +160,7 @@ pub struct AccessConfig {
     pub session_hours: u64,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MapConfig {
     pub kind: BasemapKind,
@@ -196,7 +182,7 @@ pub enum BasemapKind {
     Pmtiles,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// A `tracing` filter, e.g. `info,zhenbei::video=debug`.
@@ -237,6 +223,21 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             dir: "/var/lib/zhenbei".into(),
+        }
+    }
+}
+
+impl Default for MqttConfig {
+    fn default() -> Self {
+        Self {
+            // Left out is told apart and refused in `check`.
+            url: Secret::new(""),
+            topics: vec![
+                "fleet/{vehicle}/position".into(),
+                "fleet/{vehicle}/nmea".into(),
+            ],
+            client_id: "zhenbei".into(),
+            allow_no_checksum: false,
         }
     }
 }

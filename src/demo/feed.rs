@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::model::{UtcMicros, VehicleClass};
 
 use super::plane::Point;
-use super::rng::Rng;
 use super::traffic::{Motion, Traffic};
 pub use mqtt::{FeedCounts, publish};
 pub use nmea::{Talker, checksum};
+use zhenbei_scene::Rng;
 
 #[derive(Clone, Debug)]
 pub struct FeedOptions {

@@ -6,8 +6,8 @@ use super::graph::RoadGraph;
 use super::plane::{
     LAKE, OLD_TOWN, Point, RIVER_HALF, RIVER_X, at, bend, distance_to_segment, in_water, outness,
 };
-use super::rng::Rng;
 use super::streets::{Name, RoadClass};
+use zhenbei_scene::Rng;
 
 /// One closed ring, first point not repeated.
 pub(super) type Ring = Vec<Point>;

@@ -5,14 +5,12 @@
 
 mod basemap;
 mod cameras;
-mod children;
 mod feed;
 mod graph;
 mod land;
+mod permission;
 mod plan;
 mod plane;
-mod rng;
-mod scene;
 mod servers;
 mod spec;
 mod streets;
@@ -21,19 +19,21 @@ mod traffic;
 pub use cameras::cameras_main;
 pub use feed::{Feed, FeedCounts, FeedOptions, Message, Talker, checksum, publish};
 pub use graph::{Edge, RoadGraph};
-pub use plan::{Plan, PlanOptions, Ports};
+pub use plan::{Plan, PlannedCamera};
 pub use plane::Point;
-pub use servers::{CameraProgram, Servers, run_servers};
-pub use spec::{CameraSpec, Login, Outage, SubSpec};
+pub use servers::Servers;
+pub use spec::{CameraSpec, Outage, PictureSpec};
 pub use streets::RoadClass;
 pub use traffic::{FleetVehicle, Motion, Traffic};
 
-use rng::Rng;
+use zhenbei_scene::Rng;
 
 /// The roads and the land, from which everything else is planned.
 #[derive(Clone, Debug)]
 pub struct City {
     pub roads: RoadGraph,
+    /// The name of each street of the plan.
+    streets: Vec<Option<&'static str>>,
     basemap: String,
 }
 
@@ -44,21 +44,21 @@ impl City {
         let roads = RoadGraph::new(&lines);
         let land = land::land(&roads, &rng);
         let basemap = basemap::geojson(&lines, &roads, &land);
-        Self { roads, basemap }
-    }
-
-    /// `cameras` cameras and `vehicles` vehicles in the city of `seed`, everything else as usual.
-    pub fn plan(cameras: usize, vehicles: usize, seed: u64) -> crate::model::Result<Plan> {
-        Plan::new(&PlanOptions {
-            cameras,
-            vehicles,
-            seed,
-            ..PlanOptions::default()
-        })
+        Self {
+            roads,
+            streets: lines.iter().map(|l| l.name.map(|(zh, _)| zh)).collect(),
+            basemap,
+        }
     }
 
     /// The base map, a GeoJSON `FeatureCollection`.
     pub fn basemap_geojson(&self) -> &str {
         &self.basemap
+    }
+
+    /// The name of the street an edge belongs to.
+    pub fn street(&self, edge: usize) -> Option<&'static str> {
+        let line = self.roads.edges.get(edge)?.line;
+        self.streets.get(line).copied().flatten()
     }
 }

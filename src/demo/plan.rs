@@ -1,263 +1,206 @@
-//! The plan of one demo run: which cameras stand where, which vehicles drive, and the site file that says so.
+//! What stands where: cameras at crossings, vehicles, the base map. Follows from the seed; no ports, no processes.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-
-use crate::model::{Error, Result, VideoCodec};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use super::City;
-use super::feed::{Feed, FeedOptions};
-use super::plane::{Point, at, bend};
-use super::rng::Rng;
-use super::scene::Scene;
-use super::spec::{CameraSpec, Login, Outage, SubSpec};
-use super::traffic::{FleetVehicle, Traffic};
+use super::graph::RoadGraph;
+use super::plane::Point;
+use super::spec::{CameraSpec, Outage, PictureSpec};
+use super::traffic::Traffic;
 
+/// Cameras look at different streets.
+const BETWEEN_CAMERAS_M: f64 = 420.0;
+const LARGE: PictureSpec = PictureSpec {
+    width: 960,
+    height: 540,
+    fps: 12,
+    kbps: 900,
+};
+const MEDIUM: PictureSpec = PictureSpec {
+    width: 640,
+    height: 360,
+    fps: 10,
+    kbps: 450,
+};
+const SMALL: PictureSpec = PictureSpec {
+    width: 320,
+    height: 180,
+    fps: 10,
+    kbps: 150,
+};
+/// Gone for 20 s every three minutes.
+const OUTAGE: Outage = Outage {
+    every_s: 180,
+    length_s: 20,
+};
+
+/// A camera of the plan with its place.
 #[derive(Clone, Debug)]
-pub struct PlanOptions {
-    pub cameras: usize,
-    pub vehicles: usize,
-    pub seed: u64,
-    pub ports: Ports,
-    pub feed: FeedOptions,
-    /// Hour that the cameras' light is of, instead of the clock's.
-    pub light_hour: Option<f32>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ports {
-    /// The same every time if they are free, so that a second run finds its cameras unchanged.
-    Usual,
-    /// Any free ones.
-    Any,
-}
-
-impl Default for PlanOptions {
-    fn default() -> Self {
-        Self {
-            cameras: 8,
-            vehicles: 200,
-            seed: 7,
-            ports: Ports::Usual,
-            feed: FeedOptions::default(),
-            light_hour: None,
-        }
-    }
+pub struct PlannedCamera {
+    pub spec: CameraSpec,
+    pub place: Point,
+    pub heading_deg: f64,
+    pub fov_deg: f64,
 }
 
 pub struct Plan {
-    pub site_toml: String,
-    pub basemap_geojson: String,
-    pub cameras: Vec<CameraSpec>,
-    pub vehicles: Vec<FleetVehicle>,
+    pub cameras: Vec<PlannedCamera>,
+    pub vehicles: usize,
     pub seed: u64,
     city: City,
-    feed: FeedOptions,
 }
-
-/// One camera of the site file.
-struct Post {
-    lon: f64,
-    lat: f64,
-    heading_deg: f64,
-    fov_deg: f64,
-}
-
-const USUAL_PORT: u16 = 18_554;
-const CAMERAS_MAX: usize = 64;
-const VEHICLES_MAX: usize = 5_000;
-/// 榆阳区 in GB/T 2260.
-const AREA: &str = "610802";
-
-/// Name, crossing on the plan, and the seed of the street that is seen (1 mod 4 the old town, 3 mod 4 by the river).
-const POSTS: [(&str, Point, u64); 12] = [
-    ("榆阳广场 东", at(-720.0, 1_950.0), 2),
-    ("老街 钟楼", at(1_380.0, 430.0), 1),
-    ("长城路 人民路", at(-1_450.0, 430.0), 8),
-    ("滨河东路 航宇路", at(380.0, -1_130.0), 3),
-    ("榆林站 站前", at(-4_750.0, -1_130.0), 4),
-    ("新建路 榆阳路", at(720.0, 1_950.0), 6),
-    ("沙河路 文化路", at(2_950.0, 1_250.0), 12),
-    ("红石峡路 环湖路", at(720.0, 3_450.0), 7),
-    ("开源大道 上郡路", at(-3_050.0, -330.0), 0),
-    ("会展中心 常乐路", at(-3_050.0, -2_750.0), 14),
-    ("老街 上郡路", at(1_380.0, -330.0), 5),
-    ("柳营路 滨河西路", at(120.0, -4_500.0), 11),
-];
 
 impl Plan {
-    pub fn new(options: &PlanOptions) -> Result<Self> {
-        if options.cameras > CAMERAS_MAX || options.vehicles > VEHICLES_MAX {
-            return Err(Error::invalid(
-                "demo_too_large",
-                format!("the demo has at most {CAMERAS_MAX} cameras and {VEHICLES_MAX} vehicles"),
-            ));
-        }
-        let city = City::new(options.seed);
-        let traffic = Traffic::new(city.roads.clone(), options.vehicles, options.seed);
-        let vehicles: Vec<FleetVehicle> = traffic.vehicles().cloned().collect();
-        let mut ports = PortFinder::new(options.ports);
-        let mut cameras = Vec::with_capacity(options.cameras);
-        let mut posts = Vec::with_capacity(options.cameras);
-        for i in 0..options.cameras {
-            let (camera, post) = camera(&city, options, i, ports.next()?);
-            cameras.push(camera);
-            posts.push(post);
-        }
-        Ok(Self {
-            site_toml: site_toml(&cameras, &posts, &vehicles),
-            basemap_geojson: city.basemap_geojson().to_owned(),
+    /// At least one camera and one vehicle. The ports of the cameras are still zero.
+    pub fn new(cameras: usize, vehicles: usize, seed: u64) -> Self {
+        let city = City::new(seed);
+        let cameras = cameras.max(1);
+        let cameras = sites(&city, cameras)
+            .into_iter()
+            .enumerate()
+            .map(|(i, site)| camera(&city, i, cameras, site))
+            .collect();
+        Self {
             cameras,
             vehicles,
-            seed: options.seed,
-            feed: options.feed.clone(),
+            seed,
             city,
-        })
-    }
-
-    /// The vehicles' terminals from the beginning of their day.
-    pub fn feed(&self) -> Feed {
-        let roads = self.city.roads.clone();
-        let traffic = Traffic::new(roads, self.vehicles.len(), self.seed);
-        Feed::new(traffic, self.feed.clone(), self.seed)
-    }
-}
-
-fn camera(
-    city: &City,
-    options: &PlanOptions,
-    index: usize,
-    listen: SocketAddr,
-) -> (CameraSpec, Post) {
-    let round = index / POSTS.len();
-    let (name, spot, seed) = POSTS[index % POSTS.len()];
-    let mut rng = Rng::new(options.seed).fork(5_000 + index as u64);
-    // Beyond the named posts: more of them, a few crossings further on.
-    let nearest = city.roads.nearest(bend(spot));
-    let node = if round == 0 {
-        nearest
-    } else {
-        rng.below(city.roads.nodes.len())
-    };
-    let name = if round == 0 {
-        name.to_owned()
-    } else {
-        format!("{name} {}", round + 1)
-    };
-    let seed = seed + 16 * round as u64;
-    let large = city.roads.at[node]
-        .iter()
-        .copied()
-        .max_by_key(|e| city.roads.edges[*e].class);
-    let here = city.roads.nodes[node];
-    let along = large.map_or(at(0.0, 1.0), |e| {
-        (city.roads.nodes[city.roads.other_end(e, node)] - here).unit()
-    });
-    // On its pole at the kerb, before the crossing it looks over.
-    let place = (here - along * 22.0 + along.right() * 9.0).to_geo();
-    let post = Post {
-        lon: place.lon,
-        lat: place.lat,
-        heading_deg: along.course_deg(),
-        fov_deg: Scene::fov_deg(seed),
-    };
-    let role = index % 8;
-    let h265 = role == 3;
-    let spec = CameraSpec {
-        id: format!("cam-{:03}", index + 1),
-        name,
-        listen,
-        seed,
-        width: if h265 { 640 } else { 960 },
-        height: if h265 { 360 } else { 540 },
-        fps: if h265 { 10 } else { 12 },
-        codec: if h265 {
-            VideoCodec::H265
-        } else {
-            VideoCodec::H264
-        },
-        gop: if role.is_multiple_of(2) { 12 } else { 20 },
-        sub: matches!(role, 0 | 2 | 5).then_some(SubSpec {
-            width: 480,
-            height: 270,
-        }),
-        login: (role == 1).then(|| Login {
-            user: "viewer".into(),
-            password: format!("yl-{:016x}", rng.next()),
-        }),
-        outage: (role == 4).then_some(Outage {
-            every_s: 180.0,
-            for_s: 20.0,
-        }),
-        light_hour: options.light_hour,
-    };
-    (spec, post)
-}
-
-fn site_toml(cameras: &[CameraSpec], posts: &[Post], vehicles: &[FleetVehicle]) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::from(
-        "# The synthetic city of `zhenbei demo`. Written anew at every start: edit a copy.\n",
-    );
-    // Writing to a String cannot fail. Names and ids here need no escapes.
-    for (c, p) in cameras.iter().zip(posts) {
-        write!(
-            out,
-            "\n[[cameras]]\nid = \"{}\"\nname = \"{}\"\nlon = {:.6}\nlat = {:.6}\narea = \"{AREA}\"\n\
-             heading_deg = {:.1}\nfov_deg = {:.1}\nmain = \"{}\"\n",
-            c.id,
-            c.name,
-            p.lon,
-            p.lat,
-            p.heading_deg,
-            p.fov_deg,
-            c.url("main"),
-        ).ok();
-        if c.sub.is_some() {
-            writeln!(out, "sub = \"{}\"", c.url("sub")).ok();
         }
-        out.push_str("transport = \"tcp\"\nrecord = true\n");
     }
-    for v in vehicles {
-        write!(
-            out,
-            "\n[[vehicles]]\nid = \"{}\"\nplate = \"{}\"\nclass = \"{}\"\n",
-            v.id,
-            v.plate,
-            v.class.as_str(),
-        )
-        .ok();
+
+    /// GeoJSON for `/api/v1/basemap.geojson`.
+    pub fn basemap(&self) -> &str {
+        self.city.basemap_geojson()
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        Traffic::new(self.city.roads.clone(), self.vehicles, self.seed)
+    }
+
+    /// The site file of this city, for cameras at the ports they have now.
+    pub fn site_toml(&self) -> String {
+        let mut out =
+            String::from("# The synthetic city; written by `zhenbei demo` at each start.\n\n");
+        for c in &self.cameras {
+            let geo = c.place.to_geo();
+            let s = &c.spec;
+            let auth = s.auth.as_ref().map_or(String::new(), |(user, password)| {
+                format!("{user}:{password}@")
+            });
+            let address = |mount| format!("rtsp://{auth}127.0.0.1:{}/{mount}", s.port);
+            let sub = s
+                .sub
+                .map_or(String::new(), |_| format!("sub = \"{}\"\n", address("sub")));
+            // Writing to a String cannot fail.
+            let written = writeln!(
+                out,
+                "[[cameras]]\nid = \"{}\"\nname = \"{}\"\nlon = {:.6}\nlat = {:.6}\narea = \"610802\"\n\
+                 heading_deg = {:.1}\nfov_deg = {:.1}\nmain = \"{}\"\n{sub}record = true\n",
+                s.id,
+                s.name,
+                geo.lon,
+                geo.lat,
+                c.heading_deg,
+                c.fov_deg,
+                address("main"),
+            );
+            debug_assert!(written.is_ok());
+        }
+        for v in self.traffic().vehicles() {
+            let written = writeln!(
+                out,
+                "[[vehicles]]\nid = \"{}\"\nplate = \"{}\"\nclass = \"{}\"\n",
+                v.id,
+                v.plate,
+                v.class.as_str()
+            );
+            debug_assert!(written.is_ok());
+        }
+        out
+    }
+}
+
+/// Crossings of two named streets from the middle outwards, with the road each camera looks along.
+fn sites(city: &City, wanted: usize) -> Vec<(usize, usize)> {
+    let roads = &city.roads;
+    let names = |node: usize| {
+        roads.at[node]
+            .iter()
+            .filter_map(|e| city.street(*e))
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    let mut crossings: Vec<usize> = (0..roads.nodes.len())
+        .filter(|n| roads.at[*n].len() >= 3 && names(*n) >= 2)
+        .collect();
+    crossings.sort_by(|a, b| {
+        let from = |n: &usize| roads.nodes[*n].length();
+        from(a).total_cmp(&from(b))
+    });
+    let mut out: Vec<(usize, usize)> = Vec::new();
+    let mut apart = BETWEEN_CAMERAS_M;
+    while out.len() < wanted && apart > 1.0 {
+        for n in &crossings {
+            let near = |(m, _): &(usize, usize)| roads.nodes[*m].distance(roads.nodes[*n]) < apart;
+            if out.len() < wanted && !out.iter().any(near) {
+                let look = out.len() % roads.at[*n].len();
+                out.push((*n, roads.at[*n][look]));
+            }
+        }
+        // More cameras than crossings: let them stand closer.
+        apart /= 2.0;
     }
     out
 }
 
-/// Free ports, each handed out once. Somebody else may still take one before it is used; the server says so then.
-struct PortFinder {
-    next: Option<u16>,
-    held: Vec<TcpListener>,
+fn camera(city: &City, index: usize, count: usize, (node, edge): (usize, usize)) -> PlannedCamera {
+    let roads = &city.roads;
+    let heading_deg = bearing(roads, node, edge);
+    let along = city.street(edge);
+    let other = roads.at[node]
+        .iter()
+        .filter_map(|e| city.street(*e))
+        .find(|s| Some(*s) != along);
+    let streets: Vec<&str> = [along, other].into_iter().flatten().collect();
+    let name = format!("{} {}", streets.join(" "), direction(heading_deg));
+    let seed = 1 + index as u64;
+    // One large picture: drawing and encoding take the more of the machine the larger they are.
+    let main = if index == 0 { LARGE } else { MEDIUM };
+    let spec = CameraSpec {
+        id: format!("cam-{:03}", index + 1),
+        name,
+        seed,
+        port: 0,
+        // One of each kind among the first four, and the last one drops out; the rest are plain.
+        h265: index == 1,
+        auth: (index == 2).then(|| ("operator".into(), "yulin-2026".into())),
+        main,
+        sub: (index == 3 || index.is_multiple_of(3)).then_some(SMALL),
+        outage: (index + 1 == count).then_some(OUTAGE),
+    };
+    PlannedCamera {
+        spec,
+        place: roads.nodes[node],
+        heading_deg,
+        fov_deg: zhenbei_scene::Scene::fov_deg(seed),
+    }
 }
 
-impl PortFinder {
-    fn new(ports: Ports) -> Self {
-        Self {
-            next: (ports == Ports::Usual).then_some(USUAL_PORT),
-            held: Vec::new(),
-        }
-    }
+/// Degrees clockwise from north.
+fn bearing(roads: &RoadGraph, node: usize, edge: usize) -> f64 {
+    let (from, to) = (roads.nodes[node], roads.nodes[roads.other_end(edge, node)]);
+    (to.x - from.x)
+        .atan2(to.y - from.y)
+        .to_degrees()
+        .rem_euclid(360.0)
+}
 
-    fn next(&mut self) -> Result<SocketAddr> {
-        let usual = self.next.take();
-        self.next = usual.and_then(|p| p.checked_add(1));
-        let local = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = usual
-            .and_then(|p| local(p).ok())
-            .map_or_else(|| local(0), Ok)
-            .and_then(|l| l.local_addr().map(|a| (l, a)));
-        let (listener, address) = listener.map_err(|e| {
-            Error::unavailable("no_port", "no free TCP port on 127.0.0.1 for a demo camera")
-                .because(e)
-        })?;
-        // Held until all are chosen, or the same one could come twice.
-        self.held.push(listener);
-        Ok(address)
+fn direction(bearing: f64) -> &'static str {
+    match bearing {
+        b if !(45.0..315.0).contains(&b) => "北",
+        b if b < 135.0 => "东",
+        b if b < 225.0 => "南",
+        _ => "西",
     }
 }

@@ -1,241 +1,223 @@
-//! The running city: mosquitto, the camera process and the vehicles, started in this order and stopped in reverse.
+//! What the city runs on: a broker, the cameras' process, and the vehicles that publish. A child that dies is said and started
+//! again, a few times.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use anyhow::{Context as _, Result, bail};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Clock, Error, Result};
-
-use super::children::{Kept, Recipe};
-use super::feed::{FeedCounts, publish};
+use super::feed::{Feed, FeedCounts, FeedOptions, publish};
 use super::plan::Plan;
+use crate::media::this_program;
+use crate::model::SystemClock;
 
-/// The program that serves the cameras: `zhenbei demo-cameras`, this very binary.
-#[derive(Clone, Debug)]
-pub struct CameraProgram {
-    pub program: PathBuf,
-    pub args: Vec<String>,
-}
+const STARTS_WITHIN: Duration = Duration::from_secs(20);
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
+/// A child that dies more often than this is broken.
+const RESTARTS: u32 = 5;
 
-impl CameraProgram {
-    pub fn this_binary() -> Result<Self> {
-        let program = std::env::current_exe().map_err(|e| {
-            Error::internal("demo_child", "cannot find the path of this program").because(e)
-        })?;
-        Ok(Self {
-            program,
-            args: vec!["demo-cameras".into()],
-        })
-    }
-}
-
-/// Ends everything when dropped; [`Servers::stop`] also waits for the vehicles to say goodbye.
 pub struct Servers {
-    broker: SocketAddr,
-    counts: Arc<FeedCounts>,
-    // Dropped in this order: vehicles first, then cameras, the broker last.
-    vehicles: JoinSet<()>,
-    stop_vehicles: CancellationToken,
-    cameras: Option<Kept>,
-    mosquitto: Kept,
+    broker: Server,
+    cameras: Server,
+    feed: Feed,
 }
 
-/// From start to answering.
-const READY: Duration = Duration::from_secs(30);
+/// A child process and how to start it again.
+struct Server {
+    name: &'static str,
+    command: Box<dyn Fn() -> Command + Send + Sync>,
+    ports: Vec<u16>,
+    child: Option<Child>,
+    /// Its end is how the child learns that it is to stop. Held here because waiting for a child closes what it holds itself.
+    input: Option<ChildStdin>,
+}
 
-/// Starts the city of `plan`; `dir` holds the broker's files. It stops by [`Servers::stop`], by dropping, or by `stop`
-/// for the vehicles.
-pub async fn run_servers(
-    dir: &Path,
-    plan: &Plan,
-    cameras: &CameraProgram,
-    clock: Arc<dyn Clock>,
-    stop: &CancellationToken,
-) -> Result<Servers> {
-    let (mosquitto, broker) = start_mosquitto(dir)?;
-    answers(broker, &mosquitto, "mosquitto").await?;
-    let camera_process = if plan.cameras.is_empty() {
-        None
-    } else {
-        Some(start_cameras(plan, cameras)?)
-    };
-    if let Some(process) = &camera_process {
-        for camera in &plan.cameras {
-            answers(camera.listen, process, &camera.id).await?;
-        }
-    }
-    let counts = Arc::new(FeedCounts::default());
-    let stop_vehicles = stop.child_token();
-    let mut vehicles = JoinSet::new();
-    vehicles.spawn(publish(
-        plan.feed(),
-        broker,
-        clock,
-        counts.clone(),
-        stop_vehicles.clone(),
-    ));
-    Ok(Servers {
-        broker,
-        counts,
-        vehicles,
-        stop_vehicles,
-        cameras: camera_process,
-        mosquitto,
-    })
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Ports nobody listens on right now, all different.
+fn free_ports(n: usize) -> Result<Vec<u16>> {
+    let held: Vec<TcpListener> = (0..n)
+        .map(|_| TcpListener::bind(local(0)))
+        .collect::<Result<_, _>>()?;
+    held.iter().map(|l| Ok(l.local_addr()?.port())).collect()
 }
 
 impl Servers {
+    /// Everything answers when this returns. Gives the plan's cameras their ports.
+    pub async fn start(dir: &Path, plan: &mut Plan) -> Result<Self> {
+        let mut ports = free_ports(plan.cameras.len() + 1)?;
+        let broker_port = ports.pop().context("no port is free")?;
+        for (camera, port) in plan.cameras.iter_mut().zip(&ports) {
+            camera.spec.port = *port;
+        }
+        let mut broker = Server {
+            name: "mosquitto",
+            command: Box::new(mosquitto(dir, broker_port)?),
+            ports: vec![broker_port],
+            child: None,
+            input: None,
+        };
+        let spec = dir.join("cameras.json");
+        let specs: Vec<_> = plan.cameras.iter().map(|c| &c.spec).collect();
+        std::fs::write(&spec, serde_json::to_string_pretty(&specs)?)?;
+        let mut cameras = Server {
+            name: "the cameras' process",
+            command: Box::new(move || {
+                let mut c = Command::new(this_program());
+                c.arg("demo-cameras").arg(&spec);
+                c
+            }),
+            ports,
+            child: None,
+            input: None,
+        };
+        broker.start().await?;
+        cameras.start().await?;
+        let feed = Feed::new(plan.traffic(), FeedOptions::default(), plan.seed);
+        Ok(Self {
+            broker,
+            cameras,
+            feed,
+        })
+    }
+
     pub fn mqtt_url(&self) -> String {
-        format!("mqtt://{}", self.broker)
-    }
-
-    pub fn broker(&self) -> SocketAddr {
-        self.broker
-    }
-
-    /// Messages handed to the broker so far.
-    pub fn published(&self) -> u64 {
-        self.counts.published.load(Ordering::Relaxed)
-    }
-
-    pub fn counts(&self) -> &FeedCounts {
-        &self.counts
-    }
-
-    /// Process ids of the children, for tests and for people.
-    pub fn pids(&self) -> Vec<u32> {
-        let cameras = self.cameras.iter().map(Kept::pid);
-        std::iter::once(self.mosquitto.pid())
-            .chain(cameras)
-            .collect()
-    }
-
-    /// How often the camera process was started; more than once means it died.
-    pub fn camera_starts(&self) -> u32 {
-        self.cameras.as_ref().map_or(0, Kept::starts)
-    }
-
-    /// Why a part is gone for good, if one is.
-    pub fn failed(&self) -> Option<String> {
-        let cameras = self.cameras.as_ref().and_then(Kept::given_up);
-        cameras.or_else(|| self.mosquitto.given_up())
-    }
-
-    pub async fn stop(mut self) {
-        self.stop_vehicles.cancel();
-        while self.vehicles.join_next().await.is_some() {}
-        let ended = tokio::task::spawn_blocking(move || {
-            drop(self.cameras.take());
-            drop(self.mosquitto);
-        });
-        if ended.await.is_err() {
-            tracing::warn!("the demo's child processes were not ended in order");
-        }
-    }
-}
-
-fn start_mosquitto(dir: &Path) -> Result<(Kept, SocketAddr)> {
-    let program = find("mosquitto").ok_or_else(|| {
-        Error::unavailable(
-            "no_mosquitto",
-            "the demo needs the MQTT broker mosquitto, which is not installed: apt-get install mosquitto",
+        format!(
+            "mqtt://127.0.0.1:{}",
+            self.broker.ports.first().copied().unwrap_or(0)
         )
-    })?;
-    let files = dir.join("mosquitto");
-    let broken = |e: std::io::Error| {
-        let text = format!("cannot write the broker's files in {}", files.display());
-        Error::unavailable("demo_dir", text).because(e)
-    };
-    std::fs::create_dir_all(&files).map_err(broken)?;
-    let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|l| l.local_addr())
-        .map_err(|e| Error::unavailable("no_port", "no free TCP port on 127.0.0.1").because(e))?;
-    let config = files.join("mosquitto.conf");
-    // Without TCP_NODELAY an acknowledgement waits up to 40 ms for the next one (RFC 896). As root mosquitto would change
-    // to its own user, who may not write here.
-    let user = if rustix::process::geteuid().is_root() {
-        "user root\n"
-    } else {
-        ""
-    };
-    let text = format!(
-        "listener {} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 100000\n\
-         persistence true\npersistence_location {}/\nautosave_interval 30\nlog_type error\n{user}",
-        broker.port(),
-        files.display(),
-    );
-    std::fs::write(&config, text).map_err(broken)?;
-    let log = std::fs::File::create(files.join("mosquitto.log")).map_err(broken)?;
-    // mosquitto does not read its standard input: setpriv (util-linux) ties it to us.
-    let mut command = match find("setpriv") {
-        Some(setpriv) => {
-            let mut c = Command::new(setpriv);
-            c.args(["--pdeathsig", "TERM", "--"]).arg(program);
-            c
-        }
-        None => Command::new(program),
-    };
-    command
-        .arg("-c")
-        .arg(&config)
-        .stdout(Stdio::null())
-        .stderr(log);
-    let kept = Kept::start(Recipe {
-        name: "mosquitto",
-        command,
-        input: Vec::new(),
-    })?;
-    Ok((kept, broker))
-}
-
-fn start_cameras(plan: &Plan, program: &CameraProgram) -> Result<Kept> {
-    let mut input = serde_json::to_vec(&plan.cameras).map_err(|e| {
-        Error::internal("demo_spec", "cannot write the cameras down as JSON").because(e)
-    })?;
-    input.push(b'\n');
-    let mut command = Command::new(&program.program);
-    command.args(&program.args).stdout(Stdio::null());
-    // One malloc arena a thread would keep hundreds of megabytes of freed pictures.
-    command.env("MALLOC_ARENA_MAX", "2");
-    Kept::start(Recipe {
-        name: "cameras",
-        command,
-        input,
-    })
-}
-
-async fn answers(address: SocketAddr, process: &Kept, who: &str) -> Result<()> {
-    let late = tokio::time::Instant::now() + READY;
-    loop {
-        let tried = tokio::time::timeout(
-            Duration::from_secs(1),
-            tokio::net::TcpStream::connect(address),
-        );
-        if matches!(tried.await, Ok(Ok(_))) {
-            return Ok(());
-        }
-        if let Some(why) = process.given_up() {
-            return Err(Error::unavailable("demo_child", why));
-        }
-        if tokio::time::Instant::now() > late {
-            let text = format!("{who} of the demo does not answer on {address}");
-            return Err(Error::unavailable("demo_child", text));
-        }
-        tokio::time::sleep(Duration::from_millis(40)).await;
     }
+
+    /// Drives the vehicles and keeps the children alive until `stop`; then ends them all. An error: one cannot be kept alive.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let Self {
+            mut broker,
+            mut cameras,
+            feed,
+        } = self;
+        let address = local(broker.ports.first().copied().unwrap_or(0));
+        let counts = Arc::new(FeedCounts::default());
+        let result = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = publish(feed, address, Arc::new(SystemClock), counts, stop.child_token()) => {
+                stop.cancelled().await;
+                Ok(())
+            }
+            failed = broker.keep() => failed,
+            failed = cameras.keep() => failed,
+        };
+        tokio::join!(broker.stop(), cameras.stop());
+        result
+    }
+}
+
+impl Server {
+    async fn start(&mut self) -> Result<()> {
+        let mut command = (self.command)();
+        // A group of its own: Ctrl-C is for us, and we end our children in order.
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .process_group(0);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("{} does not start", self.name))?;
+        self.input = child.stdin.take();
+        let child = self.child.insert(child);
+        let deadline = Instant::now() + STARTS_WITHIN;
+        for port in &self.ports {
+            while TcpStream::connect(local(*port)).await.is_err() {
+                if let Some(status) = child.try_wait()? {
+                    bail!(
+                        "{} ended at its start ({status}); what it said stands above",
+                        self.name
+                    );
+                }
+                if Instant::now() > deadline {
+                    bail!(
+                        "{} does not answer on port {port} after {} s",
+                        self.name,
+                        STARTS_WITHIN.as_secs()
+                    );
+                }
+                sleep(Duration::from_millis(30)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns only when the child cannot be kept alive.
+    async fn keep(&mut self) -> Result<()> {
+        for _ in 0..RESTARTS {
+            let Some(child) = &mut self.child else {
+                bail!("{} was never started", self.name)
+            };
+            let status = child.wait().await?;
+            tracing::error!(child = self.name, %status, "a server of the synthetic city died; starting it again");
+            sleep(Duration::from_secs(1)).await;
+            self.start().await?;
+        }
+        bail!("{} died {RESTARTS} times", self.name)
+    }
+
+    async fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        // The cameras end with their input; mosquitto wants a signal and writes its sessions down.
+        self.input = None;
+        if let Some(pid) = child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+        {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        }
+        if timeout(ENDS_WITHIN, child.wait()).await.is_err() {
+            child.kill().await.ok();
+        }
+    }
+}
+
+fn mosquitto(dir: &Path, port: u16) -> Result<impl Fn() -> Command + Send + Sync + use<>> {
+    let program = find("mosquitto")
+        .context("mosquitto is not installed; install it: apt-get install mosquitto")?;
+    let folder = dir.join("mosquitto");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let config = folder.join("mosquitto.conf");
+    // As root, mosquitto would turn into a user that may not write here.
+    std::fs::write(
+        &config,
+        format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence true\n\
+             persistence_location {}/\nuser root\nlog_type error\nlog_dest stderr\n",
+            folder.display()
+        ),
+    )?;
+    Ok(move || {
+        // It knows nothing of our death by itself.
+        let mut c = Command::new("setpriv");
+        c.args(["--pdeathsig", "KILL"])
+            .arg(&program)
+            .arg("-c")
+            .arg(&config);
+        c
+    })
 }
 
 /// On PATH, or where Debian keeps server programs.
 fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|dir| dir.join(name))
-        .find(|p| p.is_file())
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    places.map(|p| p.join(name)).find(|p| p.is_file())
 }

@@ -3,7 +3,7 @@
 //! The names are those of streets, districts and sights in Yulin; where they run is made up.
 
 use super::plane::{LAKE, OLD_TOWN, Point, RIVER_X, at, bend, in_water, outness};
-use super::rng::Rng;
+use zhenbei_scene::Rng;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RoadClass {

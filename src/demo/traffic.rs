@@ -11,9 +11,9 @@ use crate::model::VehicleClass;
 
 use super::graph::RoadGraph;
 use super::plane::Point;
-use super::rng::Rng;
 use driving::Driver;
 use work::Work;
+use zhenbei_scene::Rng;
 
 /// A vehicle as the register knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,6 +50,7 @@ uuid_id! {
     SegmentId = "segment",
     UserId = "person",
     SessionId = "session",
+    TokenId = "token",
     LayoutId = "layout",
 }
 

@@ -7,6 +7,7 @@ mod fix;
 mod ids;
 mod place;
 mod recording;
+mod stream;
 mod time;
 
 pub use camera::{
@@ -20,9 +21,10 @@ pub use case::{
 pub use error::{Error, ErrorKind, Result};
 pub use fix::{Fix, FixFlag, FixFlags, Ignition, Vehicle, VehicleClass, VehicleState};
 pub use ids::{
-    AreaCode, CameraId, CaseId, ExhibitId, LayoutId, SegmentId, SessionId, StreamKey, UserId,
-    VehicleId,
+    AreaCode, CameraId, CaseId, ExhibitId, LayoutId, SegmentId, SessionId, StreamKey, TokenId,
+    UserId, VehicleId,
 };
 pub use place::{BoundingBox, GeoPoint, distance_m};
 pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, tile};
+pub use stream::{AudioParams, StreamParams};
 pub use time::{Clock, SystemClock, TimeRange, UtcMicros};

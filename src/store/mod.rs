@@ -6,6 +6,6 @@ pub mod blobs;
 pub mod database;
 pub mod live;
 
-pub use blobs::Blobs;
+pub use blobs::{BlobName, Blobs, ByteStream, Folder, Stored};
 pub use database::Database;
 pub use live::LiveState;

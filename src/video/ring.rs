@@ -1,7 +1,9 @@
 //! One ingest, many readers: a byte-bounded window over the newest items of a stream.
 //!
 //! The writer never waits. A reader that falls out of the window is told how many video frames it missed and goes on at a
-//! key frame. A ring outlives sessions: it belongs to the stream, and carries where sessions begin and end.
+//! key frame. A ring outlives sessions: it belongs to the stream, and carries where sessions end; a reader learns of such an
+//! end even when it was too slow to read the item itself, because media time begins anew there. A ring is closed when its
+//! stream is taken away.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,7 +45,8 @@ pub enum Start {
 pub enum Read {
     Frame(Arc<Frame>),
     End(SessionEnd),
-    /// The reader was too slow: this many video frames went by unread. The next frame is a key frame.
+    /// The reader was too slow: this many video frames went by unread. The next frame is a key frame; an `End` before it
+    /// says that it belongs to a later session than the frames read before.
     Skipped {
         frames: u64,
     },
@@ -51,9 +54,17 @@ pub enum Read {
 
 pub struct Ring {
     inner: Mutex<Window>,
-    /// Number of the next item to come; readers wait on it.
-    head: watch::Sender<u64>,
+    head: watch::Sender<Head>,
     max_bytes: usize,
+}
+
+/// What readers wait on.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    /// Number of the next item to come.
+    next: u64,
+    /// Nothing more will come.
+    closed: bool,
 }
 
 #[derive(Default)]
@@ -64,6 +75,8 @@ struct Window {
     bytes: usize,
     /// Video frames ever pushed.
     video_frames: u64,
+    /// The newest session end that has left the window, with its number.
+    end_left: Option<(u64, SessionEnd)>,
 }
 
 struct Slot {
@@ -96,17 +109,12 @@ impl Ring {
     pub fn new(max_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::default(),
-            head: watch::Sender::new(0),
+            head: watch::Sender::new(Head::default()),
             max_bytes,
         })
     }
 
     pub fn push(&self, item: Item) {
-        let cost = ITEM_OVERHEAD
-            + match &item {
-                Item::Frame(f) => f.data.len(),
-                Item::End(_) => 0,
-            };
         let mut w = self.window();
         let video_before = w.video_frames;
         if let Item::Frame(f) = &item
@@ -114,30 +122,28 @@ impl Ring {
         {
             w.video_frames += 1;
         }
+        w.bytes += item.cost();
         w.items.push_back(Slot { item, video_before });
-        w.bytes += cost;
         while w.bytes > self.max_bytes && w.items.len() > 1 {
-            if let Some(old) = w.items.pop_front() {
-                w.first += 1;
-                w.bytes -= ITEM_OVERHEAD
-                    + match &old.item {
-                        Item::Frame(f) => f.data.len(),
-                        Item::End(_) => 0,
-                    };
-            }
+            w.drop_oldest();
         }
-        let head = w.first + w.items.len() as u64;
+        let next = w.head();
         drop(w);
-        self.head.send_replace(head);
+        // Two writers at once must not turn the head back.
+        self.head.send_modify(|h| h.next = h.next.max(next));
+    }
+
+    /// Says that nothing more will come: readers get what is left and then `None`.
+    pub fn close(&self) {
+        self.head.send_modify(|h| h.closed = true);
     }
 
     pub fn cursor(self: &Arc<Self>, start: Start) -> Cursor {
         let w = self.window();
-        let head = w.first + w.items.len() as u64;
         let next = match start {
-            Start::CurrentGop => w.newest_key().unwrap_or(head),
-            Start::Oldest => w.key_at_or_after(w.first).unwrap_or(head),
-            Start::NextKey => head,
+            Start::CurrentGop => w.newest_key().unwrap_or(w.head()),
+            Start::Oldest => w.key_at_or_after(w.first).unwrap_or(w.head()),
+            Start::NextKey => w.head(),
         };
         let video_seen = w.video_before(next);
         drop(w);
@@ -147,10 +153,13 @@ impl Ring {
             next,
             video_seen,
             need_key: true,
+            begun: false,
+            passed: 0,
+            end_missed: None,
         }
     }
 
-    /// The newest key frame and everything after it that is still held, for a still without waiting.
+    /// The newest key frame that is still held, for a still without waiting.
     pub fn newest_key(&self) -> Option<Arc<Frame>> {
         let w = self.window();
         let at = usize::try_from(w.newest_key()? - w.first).ok()?;
@@ -170,7 +179,52 @@ impl Ring {
     }
 }
 
+impl Item {
+    fn cost(&self) -> usize {
+        ITEM_OVERHEAD
+            + match self {
+                Self::Frame(f) => f.data.len(),
+                Self::End(_) => 0,
+            }
+    }
+}
+
 impl Window {
+    /// Number of the next item to come.
+    fn head(&self) -> u64 {
+        self.first + self.items.len() as u64
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(old) = self.items.pop_front() else {
+            return;
+        };
+        self.bytes -= old.item.cost();
+        if let Item::End(end) = old.item {
+            self.end_left = Some((self.first, end));
+        }
+        self.first += 1;
+    }
+
+    /// The newest session end among the items `from..to`, also if it has left the window.
+    fn last_end(&self, from: u64, to: u64) -> Option<SessionEnd> {
+        let at = |seq: u64| usize::try_from(seq.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let (from_at, to_at) = (at(from), at(to).min(self.items.len()));
+        let held = self
+            .items
+            .range(from_at.min(to_at)..to_at)
+            .rev()
+            .find_map(|s| match &s.item {
+                Item::End(end) => Some(*end),
+                Item::Frame(_) => None,
+            });
+        held.or_else(|| {
+            self.end_left
+                .filter(|(seq, _)| (from..to).contains(seq))
+                .map(|(_, end)| end)
+        })
+    }
+
     /// Video frames pushed before item `seq`.
     fn video_before(&self, seq: u64) -> u64 {
         usize::try_from(seq.saturating_sub(self.first))
@@ -183,37 +237,53 @@ impl Window {
 /// One reader. Reads at its own pace; never slows the writer.
 pub struct Cursor {
     ring: Arc<Ring>,
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<Head>,
     next: u64,
     video_seen: u64,
     /// Nothing but a key frame may come next.
     need_key: bool,
+    /// A frame has been read or a skip has been told.
+    begun: bool,
+    /// Video frames read over while looking for a key frame, not told yet.
+    passed: u64,
+    /// A session ended among the items that were skipped; told before the next frame.
+    end_missed: Option<SessionEnd>,
 }
 
 impl Cursor {
-    /// The next item; waits for it. Cancel-safe. `None` when the ring is gone.
+    /// The next item; waits for it. Cancel-safe. `None` when the ring is closed and everything is read.
     pub async fn next(&mut self) -> Option<Read> {
         loop {
             if let Some(read) = self.try_next() {
                 return Some(read);
             }
             let next = self.next;
-            self.head.wait_for(|head| *head > next).await.ok()?;
+            let head = *self
+                .head
+                .wait_for(|h| h.next > next || h.closed)
+                .await
+                .ok()?;
+            if head.closed && head.next <= next {
+                return None;
+            }
         }
     }
 
     /// The next item if it is there already.
     pub fn try_next(&mut self) -> Option<Read> {
+        if let Some(end) = self.end_missed.take() {
+            return Some(Read::End(end));
+        }
         let w = self.ring.window();
         if self.next < w.first {
             // Overrun: go on at the oldest key frame still held, or at the next one to come.
-            let head = w.first + w.items.len() as u64;
-            self.next = w.key_at_or_after(w.first).unwrap_or(head);
-            let now = w.video_before(self.next);
-            let frames = now.saturating_sub(self.video_seen);
-            self.video_seen = now;
-            self.need_key = true;
-            return Some(Read::Skipped { frames });
+            let to = w.key_at_or_after(w.first).unwrap_or(w.head());
+            self.end_missed = w.last_end(self.next, to);
+            let video = w.video_before(to);
+            drop(w);
+            return Some(Read::Skipped {
+                frames: self.jump(to, video),
+            });
         }
         loop {
             let at = usize::try_from(self.next - w.first).ok()?;
@@ -225,13 +295,21 @@ impl Cursor {
                     return Some(Read::End(*end));
                 }
                 Item::Frame(f) => {
-                    if f.media == Media::Video {
-                        self.video_seen += 1;
-                    }
+                    let video = u64::from(f.media == Media::Video);
                     if self.need_key && !slot.is_key() {
+                        self.video_seen += video;
+                        self.passed += video;
                         continue;
                     }
+                    // Frames passed over on the way to this key frame are missed too, unless the reader has only begun.
+                    let passed = std::mem::take(&mut self.passed);
+                    if passed > 0 && self.begun {
+                        self.next -= 1;
+                        return Some(Read::Skipped { frames: passed });
+                    }
+                    self.video_seen += video;
                     self.need_key = false;
+                    self.begun = true;
                     return Some(Read::Frame(Arc::clone(f)));
                 }
             }
@@ -242,17 +320,32 @@ impl Cursor {
     /// Returns the number of video frames left unread.
     pub fn skip_to_newest_key(&mut self) -> u64 {
         let w = self.ring.window();
-        let head = w.first + w.items.len() as u64;
-        self.next = w.newest_key().filter(|k| *k >= self.next).unwrap_or(head);
-        let now = w.video_before(self.next);
-        let frames = now.saturating_sub(self.video_seen);
-        self.video_seen = now;
+        let to = w
+            .newest_key()
+            .filter(|k| *k >= self.next)
+            .unwrap_or(w.head());
+        self.end_missed = w.last_end(self.next, to).or(self.end_missed);
+        let video = w.video_before(to);
+        drop(w);
+        self.jump(to, video)
+    }
+
+    /// Goes on at item `to`, before which `video` video frames were pushed; returns how many of them were not read.
+    fn jump(&mut self, to: u64, video: u64) -> u64 {
+        let frames = video.saturating_sub(self.video_seen) + std::mem::take(&mut self.passed);
+        self.begun = true;
+        self.next = to;
+        self.video_seen = video;
         self.need_key = true;
         frames
     }
 
     /// Items pushed and not yet read.
     pub fn behind(&self) -> u64 {
-        self.head.borrow().saturating_sub(self.next)
+        self.head.borrow().next.saturating_sub(self.next)
     }
 }
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

@@ -10,12 +10,17 @@ use tempfile::TempDir;
 
 /// A port nobody listens on right now.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Where a program is: on PATH, or where Debian keeps server programs.
 pub fn program(name: &str, package: &str) -> PathBuf {
-    let mut places: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    let mut places: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
         places.extend(versions.flatten().map(|v| v.path().join("bin")));
     }
@@ -44,7 +49,11 @@ impl Server {
     }
 
     fn start(name: &'static str, port: u16, command: &mut Command) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         let child = child.unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
         let mut server = Self { child, port, name };
         server.wait_until_it_answers();
@@ -57,8 +66,16 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("{} ended at its start: {status}", self.name);
             }
-            assert!(Instant::now() < give_up, "{} does not answer on port {}", self.name, self.port);
-            #[allow(clippy::disallowed_methods, reason = "waits for another process before the test begins")]
+            assert!(
+                Instant::now() < give_up,
+                "{} does not answer on port {}",
+                self.name,
+                self.port
+            );
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "waits for another process before the test begins"
+            )]
             std::thread::sleep(Duration::from_millis(30));
         }
     }
@@ -88,7 +105,13 @@ pub fn mosquitto_at(port: u16, dir: &Path) -> Server {
         ),
     )
     .unwrap();
-    Server::start("mosquitto", port, Command::new(program("mosquitto", "mosquitto")).arg("-c").arg(config))
+    Server::start(
+        "mosquitto",
+        port,
+        Command::new(program("mosquitto", "mosquitto"))
+            .arg("-c")
+            .arg(config),
+    )
 }
 
 pub fn redis() -> Server {
@@ -98,7 +121,16 @@ pub fn redis() -> Server {
 /// Empty, without persistence: a restart has lost everything, which live state must survive.
 pub fn redis_at(port: u16) -> Server {
     let mut command = Command::new(program("redis-server", "redis-server"));
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.args([
+        "--port",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]);
     Server::start("redis-server", port, &mut command)
 }
 
@@ -126,22 +158,41 @@ pub fn postgres() -> Postgres {
         let path = program(name, "postgresql");
         if rustix::process::geteuid().is_root() {
             let mut c = Command::new("setpriv");
-            c.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(path);
+            c.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
+                .arg(path);
             c
         } else {
             Command::new(path)
         }
     };
     let made = as_user("initdb")
-        .args(["--auth=trust", "--username=zhenbei", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"])
+        .args([
+            "--auth=trust",
+            "--username=zhenbei",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+            "-D",
+        ])
         .arg(&data)
         .current_dir(dir.path())
         .output()
         .expect("initdb runs");
-    assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "initdb failed: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     let port = free_port();
     let mut command = as_user("postgres");
-    command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-F", "-k"]).arg(dir.path());
+    command
+        .arg("-D")
+        .arg(&data)
+        .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-F", "-k"])
+        .arg(dir.path());
     command.current_dir(dir.path());
-    Postgres { server: Server::start("postgres", port, &mut command), _dir: dir }
+    Postgres {
+        server: Server::start("postgres", port, &mut command),
+        _dir: dir,
+    }
 }

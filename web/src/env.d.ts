@@ -4,3 +4,7 @@ declare module '*.vue' {
   const component: DefineComponent<object, object, unknown>
   export default component
 }
+declare module 'maplibre-gl/dist/maplibre-gl-csp' {
+  export * from 'maplibre-gl'
+  export { default } from 'maplibre-gl'
+}

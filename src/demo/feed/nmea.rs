@@ -1,7 +1,5 @@
 //! NMEA 0183 sentences as vehicle receivers write them: RMC and GGA, one pair a fix.
 
-use std::fmt::Write as _;
-
 use crate::demo::traffic::Motion;
 use crate::model::UtcMicros;
 
@@ -70,7 +68,7 @@ pub(super) fn void(talker: Talker, time: UtcMicros) -> String {
 
 fn finish(out: &mut String, body: &str) {
     // Writing to a String cannot fail.
-    write!(out, "${body}*{:02X}\r\n", checksum(body)).ok();
+    out.push_str(&format!("${body}*{:02X}\r\n", checksum(body)));
 }
 
 /// `hhmmss.ss` and `ddmmyy`, UTC.

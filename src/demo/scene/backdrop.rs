@@ -1,6 +1,6 @@
 //! Everything of a street that stands still, painted once for a light and size.
 
-use crate::demo::rng::Rng;
+use crate::rng::Rng;
 
 use super::canvas::{Canvas, Color, blend, rgb, scale};
 use super::lens::{Lens, Place, Screen, place};

@@ -1,6 +1,6 @@
 //! Houses along both sides: fronts with windows, shops at their feet, tiled roofs in the old town.
 
-use crate::demo::rng::Rng;
+use crate::rng::Rng;
 
 use super::backdrop::Painter;
 use super::canvas::{Color, blend, rgb, scale};

@@ -1,6 +1,6 @@
 //! Trees, lamp posts, hedges, the gantry with the traffic lights, parked cars: what stands along a street.
 
-use crate::demo::rng::Rng;
+use crate::rng::Rng;
 
 use super::backdrop::Painter;
 use super::canvas::{blend, rgb, scale};

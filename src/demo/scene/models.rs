@@ -1,6 +1,6 @@
 //! What moves: cars, buses, trucks, scooters and people, built from a few solids and painted in place.
 
-use crate::demo::rng::Rng;
+use crate::rng::Rng;
 
 use super::canvas::{Canvas, Color, blend, rgb, scale};
 use super::lens::{Lens, Place, Screen, place};

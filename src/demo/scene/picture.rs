@@ -181,6 +181,17 @@ fn put(
 }
 
 impl Sprite {
+    /// Memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.luma.len()
+            + self.alpha.len()
+            + self.blue.len()
+            + self.red.len()
+            + self.chroma_alpha.len()
+            + (self.luma_runs.len() + self.chroma_runs.len()) * size_of::<Run>()
+    }
+
     /// From a canvas; `point` is where on the picture its reference point lies.
     pub(super) fn new(canvas: &Canvas, point: (i32, i32)) -> Self {
         // Only what has paint, from even corners.

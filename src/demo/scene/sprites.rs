@@ -16,10 +16,11 @@ pub(super) struct Sprites {
     known: HashMap<Key, Option<Sprite>>,
     /// Sprites that may be painted now; without credit the next best size stands in for some frames.
     credit: f32,
+    bytes: usize,
 }
 
-/// Beyond this many all are thrown away and painted anew as they are needed.
-const KEPT: usize = 2_400;
+/// Beyond this all are thrown away and painted anew as they are needed.
+const KEPT_BYTES: usize = 24 << 20;
 /// Painting is slow in a debug build, and a stutter shows more than a car a few hands too large.
 const CREDIT_PER_FRAME: f32 = if cfg!(debug_assertions) { 0.34 } else { 3.0 };
 /// Growth from one size to the next.
@@ -70,17 +71,11 @@ impl Sprites {
         // People walk anywhere: their column is rounded, cars have their lane.
         let (lane, grid) = match actor.model {
             Model::Person(_) => (0.0, place(0.0, 0.0, grid.z)),
-            Model::Sedan(_)
-            | Model::Suv(_)
-            | Model::Taxi
-            | Model::Van(_)
-            | Model::Bus(_)
-            | Model::Truck(_)
-            | Model::Sweeper
-            | Model::Scooter(_) => (lane, grid),
+            _ => (lane, grid),
         };
-        if self.known.len() > KEPT {
+        if self.bytes > KEPT_BYTES {
             self.known.clear();
+            self.bytes = 0;
         }
         let key = (
             actor.model,
@@ -96,7 +91,9 @@ impl Sprites {
             .entry(key)
             .or_insert_with(|| {
                 *credit -= 1.0;
-                paint(actor, grid, lens, light)
+                let painted = paint(actor, grid, lens, light);
+                self.bytes += painted.as_ref().map_or(0, Sprite::bytes) + size_of::<Key>();
+                painted
             })
             .as_ref()?;
         let here = lens.point(actor.at)?;
@@ -140,6 +137,7 @@ fn paint(actor: Actor, at: Place, lens: &Lens, light: &Light) -> Option<Sprite> 
 mod tests {
     use super::super::{Moment, Scene, Traffic};
 
+    /// Writes frames for a person to look at when `ZHENBEI_SCENES` names a folder; always checks that they differ.
     #[test]
     fn the_picture_moves() {
         let moment = |hour, tenth: u32| Moment {
@@ -155,5 +153,34 @@ mod tests {
         assert_eq!(first.len(), 320 * 180 * 3 / 2);
         let changed = first.iter().zip(&second).filter(|(a, b)| a != b).count();
         assert!(changed > 200, "{changed} samples changed");
+        if let Ok(folder) = std::env::var("ZHENBEI_SCENES") {
+            for seed in [0, 1] {
+                for hour in [17.4, 20.0] {
+                    let t = std::time::Instant::now();
+                    let mut traffic = Traffic::new(seed);
+                    let mut scene =
+                        Scene::new(seed, 960, 540, "长城路 人民路 北", &moment(hour, 0));
+                    let made = t.elapsed();
+                    let t = std::time::Instant::now();
+                    for i in 0..300 {
+                        traffic.step(0.08);
+                        scene.draw(&traffic, &moment(hour, i));
+                    }
+                    let cold = t.elapsed() / 300;
+                    let t = std::time::Instant::now();
+                    for i in 0..60 {
+                        traffic.step(0.08);
+                        scene.draw(&traffic, &moment(hour, i));
+                    }
+                    println!(
+                        "{seed} {hour} made {made:?} cold {cold:?} sprites {} frame {:?}",
+                        scene.sprites.known.len(),
+                        t.elapsed() / 60
+                    );
+                    let frame = scene.draw(&traffic, &moment(hour, 61)).to_vec();
+                    std::fs::write(format!("{folder}/scene-{seed}-{hour}.yuv"), frame).unwrap();
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The traffic in front of one camera: queues at the lights, platoons, cross traffic, people on the crosswalk. Steps by
 //! time like the city's own traffic; nothing here draws.
 
-use crate::demo::rng::Rng;
+use crate::rng::Rng;
 
 use super::lens::{Place, place};
 use super::models::{Heading, Model};

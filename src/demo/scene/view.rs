@@ -1,6 +1,6 @@
 //! What one camera looks at: the street's shape, chosen by seed, and where along it everything stands.
 
-use crate::demo::rng::Rng;
+use crate::rng::Rng;
 
 use super::lens::{Lens, place};
 

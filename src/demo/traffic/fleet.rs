@@ -1,12 +1,10 @@
 //! Who drives: 40 % taxis, 25 % buses on fixed lines, 20 % muck trucks, the rest sweepers.
 
-use std::fmt::Write as _;
-
 use crate::demo::graph::RoadGraph;
 use crate::demo::plane::{Point, at, bend};
-use crate::demo::rng::Rng;
 use crate::demo::streets::RoadClass;
 use crate::model::VehicleClass;
+use zhenbei_scene::Rng;
 
 use super::driving::{Ability, Driver};
 use super::work::Work;
@@ -119,18 +117,14 @@ pub(super) fn fleet(roads: &RoadGraph, count: usize, rng: &Rng) -> Vec<Member> {
 fn plate(class: VehicleClass, number: usize, rng: &mut Rng) -> String {
     const LETTERS: [char; 8] = ['A', 'B', 'C', 'E', 'F', 'H', 'J', 'K'];
     let letter = rng.pick(&LETTERS).copied().unwrap_or('A');
-    let mut plate = String::from("陕K");
-    // Writing to a String cannot fail.
     match class {
-        VehicleClass::Taxi => write!(plate, "T{letter}{number:03}"),
-        VehicleClass::Bus => write!(plate, "D{letter}{:04}", number % 10_000),
-        VehicleClass::Muck => write!(plate, "{letter}{}{number:03}", rng.below(10)),
+        VehicleClass::Taxi => format!("陕KT{letter}{number:03}"),
+        VehicleClass::Bus => format!("陕KD{letter}{:04}", number % 10_000),
+        VehicleClass::Muck => format!("陕K{letter}{}{number:03}", rng.below(10)),
         VehicleClass::Sanitation | VehicleClass::Patrol | VehicleClass::Other => {
-            write!(plate, "D8{number:04}")
+            format!("陕KD8{number:04}")
         }
     }
-    .ok();
-    plate
 }
 
 fn ability(rng: &mut Rng, accelerate: f64, brake: f64, top_kmh: f64) -> Ability {

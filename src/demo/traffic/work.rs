@@ -1,7 +1,7 @@
 //! What each kind of vehicle does all day.
 
 use crate::demo::graph::RoadGraph;
-use crate::demo::rng::Rng;
+use zhenbei_scene::Rng;
 
 use super::driving::Driver;
 

@@ -6,9 +6,17 @@
 //!
 //! A method that returns `Ok` has committed, and the commit is on disk (`synchronous = FULL`).
 
+mod access;
+mod archive;
+mod audit;
+mod cases;
+mod exhibits;
+mod layouts;
 mod site;
+mod tracks;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -16,6 +24,12 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 
 use crate::model::{Error, Result, Secret};
 
+pub use access::{SessionRow, TokenRow, UserRow};
+pub use archive::{ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
+pub use audit::{AuditFilter, AuditRow, NewAuditRow};
+pub use cases::{CaseChange, CaseFilter, CaseStep};
+pub use exhibits::{ExhibitOrigin, StoredFile};
+pub use layouts::LayoutRow;
 pub use site::SiteChange;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
@@ -33,6 +47,7 @@ pub struct Database {
     read: AnyPool,
     /// SQLite allows one writer: a pool of one queues writers here instead of failing them with "database is locked".
     write: AnyPool,
+    names: Arc<tracks::NameCache>,
 }
 
 impl Database {
@@ -107,6 +122,7 @@ impl Database {
             engine,
             read,
             write,
+            names: Arc::default(),
         })
     }
 

@@ -1,0 +1,122 @@
+# Two commands are enough: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The steps of `make test` run in the order they are written, one at a time, and stop at the first failure.
+.NOTPARALLEL:
+
+CARGO ?= cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)
+UI_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) \
+	$(wildcard web/index.html web/vite.config.ts web/tsconfig.json web/package.json web/package-lock.json)
+FUZZ_SECONDS ?= 30
+
+# One header line per step, so that the end of a long log says where it stopped.
+step = @printf '\n=== %s\n' "$(1)"
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# --- the two commands -------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup build-release ## Install what is missing, build, start the synthetic city (Ctrl-C stops it; DEMO_ARGS=… for its options)
+	@exec $(BIN)/release/zhenbei demo $(DEMO_ARGS)
+
+.PHONY: test
+test: setup-test fmt ui lint deny check-web test-web test-rust test-browser ## Everything CI runs
+
+# --- set-up and builds ------------------------------------------------------------------------------------------------
+
+.PHONY: setup setup-test
+setup: ## Install what the demo needs
+	@scripts/setup.sh --for demo
+
+setup-test: ## Install what the tests need
+	@scripts/setup.sh --for test
+
+.PHONY: ui
+ui: web/dist/index.html ## Build the console into web/dist
+
+web/dist/index.html: $(UI_SOURCES)
+	$(call step,console: vite build)
+	@cd web && npm run --silent build
+	@touch $@
+
+.PHONY: build build-release
+build: ui ## Build target/debug/zhenbei
+	@$(CARGO) build --locked
+
+build-release: ui ## Build target/release/zhenbei with the console inside
+	@$(CARGO) build --locked --release
+
+# --- checks, in the order `make test` runs them -----------------------------------------------------------------------
+
+.PHONY: fmt fix lint layers deny check-web test-web test-rust test-browser
+fmt: ## Check the format of the Rust code (`make fix` mends it)
+	$(call step,format: cargo fmt --check)
+	@$(CARGO) fmt --check
+
+fix: ## Mend what tools can mend: format, lint suggestions
+	@$(CARGO) fmt
+	@cd web && npx --no-install eslint . --fix
+
+lint: ## clippy on everything, warnings are errors
+	$(call step,lints: cargo clippy)
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
+
+layers: ## Only the rules of the house: imports one way, file length, docs name what exists
+	@$(CARGO) test --locked --test layers
+
+deny: ## Licences, banned crates and sources of all dependencies
+	$(call step,dependencies: cargo deny)
+	@$(CARGO) deny --locked check bans licenses sources
+
+check-web: ## Type check and lints of the console
+	$(call step,console: types and lints)
+	@cd web && npm run --silent check
+
+test-web: ## Unit tests of the console
+	$(call step,console: unit tests)
+	@cd web && npm run --silent test
+
+test-rust: ## Unit and integration tests, on real servers
+	$(call step,Rust tests: build)
+	@$(CARGO) test --locked --no-run
+	$(call step,Rust tests: run)
+	@$(CARGO) test --locked
+
+test-browser: build ## Drive a running demo in chromium
+	$(call step,browser tests)
+	@scripts/browser-tests.sh $(BIN)/debug/zhenbei
+
+.PHONY: demo-check
+demo-check: setup build-release ## Drive the whole main job through the public API, once
+	@$(BIN)/release/zhenbei demo --check
+
+# --- other ------------------------------------------------------------------------------------------------------------
+
+.PHONY: check-config openapi docs screenshots fuzz advisories clean
+check-config: build ## Check config/zhenbei.toml
+	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
+
+openapi: build ## Write docs/openapi.json
+	@$(BIN)/debug/zhenbei openapi > docs/openapi.json.new
+	@mv docs/openapi.json.new docs/openapi.json
+
+docs: ## Write docs/configuration.md from config/zhenbei.toml
+	@ZHENBEI_WRITE_DOCS=1 $(CARGO) test --locked --test config the_reference_page
+
+screenshots: setup-test build ## Take the pictures in docs/screenshots from a running demo
+	@scripts/browser-tests.sh $(BIN)/debug/zhenbei node web/e2e/screenshots.mjs
+
+fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+advisories: ## Known vulnerabilities of dependencies (fetches the advisory database: needs the internet)
+	@$(CARGO) deny --locked check advisories
+
+clean: ## Remove what was built
+	@$(CARGO) clean
+	@rm -rf web/dist fuzz/target

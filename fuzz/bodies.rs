@@ -1,0 +1,130 @@
+//! What each fuzz target does with its bytes. Also replayed over the corpus on stable Rust by `tests/fuzz_corpus.rs`.
+//!
+//! A new parser gets a function here, a file of its name in `fuzz_targets/`, an entry in [`ALL`] and a corpus folder.
+
+use std::path::Path;
+
+use zhenbei::config::{Environment, parse, parse_site};
+use zhenbei::fleet::decode::{json, nmea};
+use zhenbei::fleet::topic::TopicFilter;
+
+pub type Body = fn(&[u8]);
+
+pub const ALL: &[(&str, Body)] = &[
+    ("config", config),
+    ("position_json", position_json),
+    ("nmea", nmea_sentences),
+    ("site", site),
+    ("topic", topic),
+];
+
+/// Reading twice gives the same, and every complaint stands on a line that exists.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    // Secrets from files would make the answer depend on the machine.
+    if text.contains("${file:") {
+        return;
+    }
+    let read = || parse(Path::new("f"), text, &Environment::default());
+    match (read(), read()) {
+        (Ok(a), Ok(b)) => assert!(a.config == b.config || text.contains("nan")),
+        (Err(a), Err(b)) => {
+            assert_eq!(a, b);
+            assert!(!a.items.is_empty());
+            lines_exist(&a, text);
+        }
+        _ => panic!("read once, refused once"),
+    }
+}
+
+pub fn site(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if text.contains("${file:") {
+        return;
+    }
+    match parse_site(Path::new("f"), text, &Environment::default()) {
+        Ok(site) => {
+            let mut ids: Vec<_> = site.cameras.iter().map(|c| c.id.as_str()).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), site.cameras.len(), "an id twice");
+            assert!(
+                site.cameras
+                    .iter()
+                    .all(|c| c.place.lon.abs() <= 180.0 && c.place.lat.abs() <= 90.0)
+            );
+        }
+        Err(e) => lines_exist(&e, text),
+    }
+}
+
+fn lines_exist(e: &zhenbei::config::ConfigErrors, text: &str) {
+    let lines = 1 + text.bytes().filter(|b| *b == b'\n').count();
+    for item in &e.items {
+        if let zhenbei::config::Origin::Line(n) = item.origin {
+            assert!((1..=lines).contains(&n), "line {n} of {lines}");
+        }
+    }
+}
+
+fn on_earth(decoded: &zhenbei::fleet::decode::Decoded) {
+    for r in &decoded.reports {
+        assert!(
+            r.place.lon.abs() <= 180.0 && r.place.lat.abs() <= 90.0,
+            "{r:?}"
+        );
+        assert!(
+            r.speed_kmh.is_none_or(|v| v >= 0.0 && v.is_finite()),
+            "{r:?}"
+        );
+        assert!(
+            r.course_deg.is_none_or(|c| (0.0..360.0).contains(&c)),
+            "{r:?}"
+        );
+    }
+}
+
+pub fn position_json(data: &[u8]) {
+    on_earth(&json::decode(data));
+}
+
+/// Also: how the bytes are cut on their way does not change what they say.
+pub fn nmea_sentences(data: &[u8]) {
+    for allow_no_checksum in [false, true] {
+        on_earth(&nmea::decode(data, nmea::Options { allow_no_checksum }));
+    }
+    let whole = frames([data]);
+    let (a, b) = data.split_at(data.len() / 2);
+    assert_eq!(whole, frames([a, b]));
+}
+
+fn frames<const N: usize>(parts: [&[u8]; N]) -> String {
+    let mut framer = nmea::Framer::default();
+    let mut all: Vec<_> = parts.iter().flat_map(|p| framer.push(p)).collect();
+    all.extend(framer.finish());
+    format!("{all:?}")
+}
+
+/// First line a filter, second a topic.
+pub fn topic(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (filter, topic) = text.split_once('\n').unwrap_or((text, ""));
+    if let Ok(filter) = TopicFilter::parse(filter) {
+        // The name of a shared group is the operator's.
+        let asked = filter.subscription();
+        let plain = asked
+            .strip_prefix("$share/")
+            .and_then(|s| s.split_once('/'));
+        let levels = plain.map_or(asked.as_str(), |(_, levels)| levels);
+        assert!(!levels.contains("{vehicle}"));
+        if let Some(Ok(id)) = filter.vehicle(topic) {
+            assert!(topic.split('/').any(|level| level == id.as_str()));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Who is calling, and what ranges they name.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, Method, header, request::Parts};
+use axum_extra::extract::CookieJar;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use super::problem::{ApiError, ApiResult};
+use super::state::Api;
+use crate::access::{Actor, Credential};
+use crate::model::{Error, ErrorKind, TimeRange, UtcMicros};
+
+pub(super) const SESSION_COOKIE: &str = "zhenbei_session";
+
+/// The signed-in caller of a request.
+pub(super) struct Caller(pub Actor);
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let client = client_address(parts);
+        if let Some(token) = bearer(&parts.headers) {
+            return Ok(Self(
+                api.access
+                    .authenticate(Credential::Bearer(token), client)
+                    .await?,
+            ));
+        }
+        let jar = CookieJar::from_headers(&parts.headers);
+        let Some(cookie) = jar.get(SESSION_COOKIE) else {
+            return Err(Error::new(
+                ErrorKind::Unauthenticated,
+                "sign_in_first",
+                "this needs a sign-in: POST /api/v1/session, or send `Authorization: Bearer <token>`",
+            )
+            .into());
+        };
+        let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        check_same_origin(&parts.headers, reads)?;
+        Ok(Self(
+            api.access
+                .authenticate(Credential::Cookie(cookie.value()), client)
+                .await?,
+        ))
+    }
+}
+
+pub(super) fn client_address(parts: &Parts) -> Option<IpAddr> {
+    parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|c| c.0.ip())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
+        .map(str::trim)
+}
+
+/// A page of another origin can make a browser send our cookie, but cannot set `X-Zhenbei`, nor hide its own `Origin` on a
+/// WebSocket.
+fn check_same_origin(headers: &HeaderMap, reads: bool) -> ApiResult<()> {
+    let refused = |detail: &str| Err(Error::forbidden("other_origin", detail).into());
+    if !reads && !headers.contains_key("x-zhenbei") {
+        return refused("a change made with the session cookie needs the header `X-Zhenbei: 1`");
+    }
+    let upgrade = headers.get(header::UPGRADE).is_some();
+    if upgrade
+        && let (Some(origin), Some(host)) =
+            (text(headers, header::ORIGIN), text(headers, header::HOST))
+        && origin.split_once("://").is_none_or(|(_, of)| of != host)
+    {
+        return refused("a page of another origin cannot open this socket with your session");
+    }
+    Ok(())
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A JSON body; what is wrong with it is told as a problem.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(e) => Err(Error::invalid(
+                "bad_body",
+                format!("the body was not understood: {}", e.body_text()),
+            )
+            .into()),
+        }
+    }
+}
+
+/// The part of the address after `?`; what is wrong with it is told as a problem.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(e) => Err(Error::invalid(
+                "bad_query",
+                format!("the query was not understood: {}", e.body_text()),
+            )
+            .into()),
+        }
+    }
+}
+
+/// `from` and `to`, RFC 3339 or milliseconds since 1970.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RangeQuery {
+    #[param(value_type = String, example = "2026-01-01T08:00:00Z")]
+    from: Option<String>,
+    #[param(value_type = String, example = "2026-01-01T08:05:00Z")]
+    to: Option<String>,
+    /// `main` (default) or `sub`.
+    #[param(value_type = Option<String>)]
+    pub stream: Option<String>,
+}
+
+impl RangeQuery {
+    pub(super) fn range(&self) -> ApiResult<TimeRange> {
+        let part = |name: &str, value: &Option<String>| match value {
+            Some(text) => UtcMicros::parse(text)
+                .map_err(|e| Error::invalid("bad_range", format!("`{name}`: {}", e.detail()))),
+            None => Err(Error::invalid(
+                "bad_range",
+                format!("`{name}` is missing; this call needs `from` and `to`"),
+            )),
+        };
+        Ok(TimeRange::new(
+            part("from", &self.from)?,
+            part("to", &self.to)?,
+        )?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let mut headers = HeaderMap::new();
+        assert!(check_same_origin(&headers, true).is_ok());
+        assert!(check_same_origin(&headers, false).is_err());
+        headers.insert("x-zhenbei", "1".parse().unwrap());
+        assert!(check_same_origin(&headers, false).is_ok());
+        headers.insert(header::UPGRADE, "websocket".parse().unwrap());
+        headers.insert(header::HOST, "wall.local:8080".parse().unwrap());
+        headers.insert(header::ORIGIN, "http://wall.local:8080".parse().unwrap());
+        assert!(check_same_origin(&headers, true).is_ok());
+        headers.insert(header::ORIGIN, "http://evil.example".parse().unwrap());
+        assert!(check_same_origin(&headers, true).is_err());
+    }
+}

@@ -1,0 +1,281 @@
+//! A clip: any range of a stream as one ordinary MP4 that exists nowhere as a file.
+//!
+//! `ftyp moov` is made from the index, `mdat` is ranges of the segment files: the pictures are the archive's own bytes. The
+//! first whole GOP is physically there; an edit list begins the presentation at the asked moment. Gaps keep their real length
+//! (the picture before one stays). The same range over the same recordings always gives the same bytes, so the entity tag is
+//! strong and two downloads are one.
+
+mod moov;
+mod plan;
+mod read;
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::Archive;
+use crate::model::{Error, ErrorKind, GapCause, Result, StreamKey, TimeRange, UtcMicros};
+use crate::store::database::SegmentPart;
+
+use super::retention::Pinned;
+use plan::Plan;
+pub(in crate::archive) use read::{Body, of_file, stream_of};
+
+/// A longer clip is asked for in pieces: its tables would not fit in memory at ease.
+const LONGEST_US: i64 = 24 * 3_600 * 1_000_000;
+/// Files searched backwards for the key frame a range needs.
+const LOOK_BACK: i64 = 8;
+
+/// Whether the clip has sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClipAudio {
+    /// The camera sent none.
+    None,
+    Included,
+    /// There is some, but its parameters change within the range, which one track cannot say.
+    LeftOut,
+}
+
+/// A fragment of the archive that the clip takes pictures from; what a manifest names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipFragment {
+    pub seq: i64,
+    pub range: TimeRange,
+    pub sha256: [u8; 32],
+    pub packets_lost: u32,
+}
+
+/// Cheap to clone. While a clone lives, retention leaves its files alone.
+#[derive(Clone, Debug)]
+pub struct Clip {
+    head: Arc<Facts>,
+    body: Arc<Body>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    etag: String,
+    delivered: TimeRange,
+    media_from: UtcMicros,
+    gaps: Vec<(TimeRange, GapCause)>,
+    audio: ClipAudio,
+    fragments: Vec<ClipFragment>,
+    codecs: Vec<String>,
+    frames: usize,
+}
+
+impl Archive {
+    /// The clip of a range, at most 24 hours.
+    ///
+    /// Errors: `bad_range` (too long), `range_in_future`, `no_footage` (says what is nearest), `codec_changed`.
+    pub async fn clip(&self, stream: &StreamKey, range: TimeRange) -> Result<Clip> {
+        self.check(stream, range)?;
+        // A file may be deleted between looking it up and pinning it: then it is looked up again, and is gone.
+        for _ in 0..3 {
+            let parts = self.with_lead_in(stream, range).await?;
+            let ids = parts.iter().map(|p| p.row.segment.id).collect();
+            let Some(pinned) = self.inner.pins.pin(ids) else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            let again = self.with_lead_in(stream, range).await?;
+            let same = again.len() >= parts.len()
+                && parts
+                    .iter()
+                    .zip(&again)
+                    .all(|(a, b)| a.row.segment.id == b.row.segment.id);
+            if same {
+                return self.build(stream, range, parts, pinned).await;
+            }
+        }
+        Err(Error::unavailable(
+            "archive_busy",
+            format!("recordings of {stream} are being deleted in this range; try again"),
+        ))
+    }
+
+    fn check(&self, stream: &StreamKey, range: TimeRange) -> Result<()> {
+        if range.micros() > LONGEST_US {
+            return Err(Error::invalid(
+                "bad_range",
+                "a clip can be at most 24 hours long; ask for it in pieces",
+            ));
+        }
+        let now = self.inner.clock.now();
+        let known = now.max(self.durable_until(stream).unwrap_or(UtcMicros::MIN));
+        if range.from >= known {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "range_in_future",
+                format!(
+                    "`from` ({}) is in the future: it is {now} now; ask for a time that has passed",
+                    range.from
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn build(
+        &self,
+        stream: &StreamKey,
+        range: TimeRange,
+        parts: Vec<SegmentPart>,
+        pinned: Pinned,
+    ) -> Result<Clip> {
+        // Tables of a day are two million pictures: not on a thread that serves others.
+        let planned = tokio::task::spawn_blocking(move || {
+            let plan = Plan::new(&parts, range)?;
+            Ok::<_, Error>(plan.map(|plan| {
+                let head = moov::head(&plan);
+                (plan, head)
+            }))
+        });
+        let planned = planned.await.map_err(|e| {
+            Error::internal("clip_failed", "the clip could not be planned").because(e)
+        })?;
+        let Some((plan, head)) = planned? else {
+            return Err(self.no_footage(stream, range).await?);
+        };
+        let coverage = self.coverage(stream, plan.delivered).await?;
+        let etag = plan.etag(stream);
+        let body = Body::new(self.inner.dir.clone(), head, plan.pieces, pinned);
+        Ok(Clip {
+            head: Arc::new(Facts {
+                etag,
+                delivered: plan.delivered,
+                media_from: plan.origin,
+                gaps: coverage.gaps,
+                audio: plan.audio_said,
+                frames: plan.video.sizes.len(),
+                fragments: plan.fragments,
+                codecs: plan.codecs,
+            }),
+            body: Arc::new(body),
+        })
+    }
+
+    /// The files of the range, and before them those needed to decode its first picture.
+    async fn with_lead_in(&self, stream: &StreamKey, range: TimeRange) -> Result<Vec<SegmentPart>> {
+        let db = &self.inner.db;
+        let mut parts = db.archive_between(stream, range).await?;
+        let Some(first) = parts.first() else {
+            return Ok(parts);
+        };
+        let first_key = first
+            .fragments
+            .iter()
+            .find(|f| f.key)
+            .map(|f| f.fragment.range.from);
+        let needed = first
+            .fragments
+            .iter()
+            .find(|f| f.fragment.range.to > range.from)
+            .map(|f| f.fragment.range.from);
+        let starts_with_key = matches!((first_key, needed), (Some(key), Some(n)) if key <= n);
+        if starts_with_key {
+            return Ok(parts);
+        }
+        let before = db
+            .archive_before(stream, first.row.segment.started - 1, LOOK_BACK)
+            .await?;
+        for part in before {
+            let found = part.fragments.iter().any(|f| f.key);
+            parts.insert(0, part);
+            if found {
+                break;
+            }
+        }
+        Ok(parts)
+    }
+
+    async fn no_footage(&self, stream: &StreamKey, range: TimeRange) -> Result<Error> {
+        let db = &self.inner.db;
+        let before = db.archive_before(stream, range.from, 1).await?;
+        let after = db.archive_after(stream, range.to).await?;
+        let mut near = Vec::new();
+        if let Some(part) = before.first() {
+            near.push(format!("the recording before ends at {}", part.row.ended));
+        }
+        if let Some(row) = after {
+            near.push(format!("the next one begins at {}", row.segment.started));
+        }
+        let coverage = self.coverage(stream, range).await?;
+        let cause = coverage
+            .gaps
+            .iter()
+            .max_by_key(|(r, _)| r.micros())
+            .map_or("not_recorded", |(_, c)| c.as_str());
+        if near.is_empty() {
+            near.push("nothing of this stream is recorded yet".into());
+        }
+        Ok(Error::not_found(
+            "no_footage",
+            format!(
+                "nothing of {stream} is recorded from {} to {} ({cause}); {}",
+                range.from,
+                range.to,
+                near.join(", ")
+            ),
+        ))
+    }
+}
+
+impl Clip {
+    /// Bytes of the whole MP4.
+    pub fn len(&self) -> u64 {
+        self.body.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Strong entity tag (RFC 9110 §8.8.3), quotes included.
+    pub fn etag(&self) -> &str {
+        &self.head.etag
+    }
+
+    /// The part of the asked range that plays.
+    pub fn delivered(&self) -> TimeRange {
+        self.head.delivered
+    }
+
+    /// Time of the first picture that is physically in the file; pictures before [`Clip::delivered`] are only there to be
+    /// decoded.
+    pub fn media_from(&self) -> UtcMicros {
+        self.head.media_from
+    }
+
+    /// Missing intervals within [`Clip::delivered`].
+    pub fn gaps(&self) -> &[(TimeRange, GapCause)] {
+        &self.head.gaps
+    }
+
+    pub fn audio(&self) -> ClipAudio {
+        self.head.audio
+    }
+
+    /// In the order of the file.
+    pub fn fragments(&self) -> &[ClipFragment] {
+        &self.head.fragments
+    }
+
+    /// RFC 6381 names of the video's parameter sets, in order of use.
+    pub fn codecs(&self) -> &[String] {
+        &self.head.codecs
+    }
+
+    /// Pictures in the file.
+    pub fn frames(&self) -> usize {
+        self.head.frames
+    }
+
+    /// The bytes of a part of the MP4, in bounded chunks. What lies beyond the end is not there.
+    pub fn read(&self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        Arc::clone(&self.body).read(range)
+    }
+}

@@ -1,0 +1,162 @@
+//! The bytes of a virtual file: a head in memory, then ranges of files, read a chunk at a time.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+
+use super::plan::Piece;
+use crate::archive::recovery::open;
+use crate::archive::retention::Pinned;
+
+/// Memory of one reader.
+const CHUNK: u64 = 256 << 10;
+
+pub(in crate::archive) struct Body {
+    dir: PathBuf,
+    head: Bytes,
+    pieces: Vec<Piece>,
+    /// Where each piece begins in the virtual file.
+    starts: Vec<u64>,
+    len: u64,
+    _pinned: Pinned,
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body")
+            .field("len", &self.len)
+            .field("pieces", &self.pieces.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The file read last stays open for the next chunk.
+#[derive(Default)]
+struct Opened(Option<(Arc<str>, File)>);
+
+impl Body {
+    pub(super) fn new(dir: PathBuf, head: Vec<u8>, pieces: Vec<Piece>, pinned: Pinned) -> Self {
+        let mut len = head.len() as u64;
+        let mut starts = Vec::with_capacity(pieces.len());
+        for p in &pieces {
+            starts.push(len);
+            len += p.len;
+        }
+        Self {
+            dir,
+            head: head.into(),
+            pieces,
+            starts,
+            len,
+            _pinned: pinned,
+        }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn read(
+        self: Arc<Self>,
+        range: Range<u64>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let end = range.end.min(self.len);
+        let state = Some((self, range.start, Opened::default()));
+        futures_util::stream::unfold(state, move |state| async move {
+            let (body, at, mut opened) = state?;
+            if at >= end {
+                return None;
+            }
+            let n = (end - at).min(CHUNK);
+            let again = Arc::clone(&body);
+            let work = tokio::task::spawn_blocking(move || {
+                let bytes = again.read_at(at, n, &mut opened)?;
+                Ok::<_, io::Error>((bytes, opened))
+            });
+            match work.await {
+                Ok(Ok((bytes, opened))) => Some((Ok(bytes), Some((body, at + n, opened)))),
+                // After an error there is nothing more.
+                Ok(Err(e)) => Some((Err(e), None)),
+                Err(e) => Some((Err(io::Error::other(e)), None)),
+            }
+        })
+    }
+
+    fn read_at(&self, mut at: u64, mut n: u64, opened: &mut Opened) -> io::Result<Bytes> {
+        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let mut out = BytesMut::with_capacity(size(n));
+        let head = self.head.len() as u64;
+        if at < head {
+            let take = n.min(head - at);
+            let part = self.head.get(size(at)..size(at + take)).unwrap_or(&[]);
+            if take == n {
+                return Ok(self.head.slice_ref(part));
+            }
+            out.extend_from_slice(part);
+            at += take;
+            n -= take;
+        }
+        let mut i = self.starts.partition_point(|s| *s <= at).saturating_sub(1);
+        while n > 0 {
+            let (Some(piece), Some(start)) = (self.pieces.get(i), self.starts.get(i)) else {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            };
+            let skip = at - start;
+            let take = n.min(piece.len - skip);
+            let file = opened.file(self, &piece.path)?;
+            let from = out.len();
+            out.resize(from + size(take), 0);
+            let place = out.get_mut(from..).unwrap_or(&mut []);
+            file.read_exact_at(place, piece.offset + skip)
+                .map_err(|e| {
+                    io::Error::new(
+                        e.kind(),
+                        format!(
+                            "{}: cannot read {take} bytes at {}: {e}",
+                            piece.path,
+                            piece.offset + skip
+                        ),
+                    )
+                })?;
+            at += take;
+            n -= take;
+            i += 1;
+        }
+        Ok(out.freeze())
+    }
+}
+
+impl Opened {
+    fn file(&mut self, body: &Body, path: &Arc<str>) -> io::Result<&File> {
+        if self.0.as_ref().is_none_or(|(p, _)| p != path) {
+            self.0 = Some((Arc::clone(path), open(&body.dir, path)?));
+        }
+        match &self.0 {
+            Some((_, file)) => Ok(file),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// A whole run of one file, for readers of other kinds.
+pub(in crate::archive) fn of_file(dir: PathBuf, path: &str, len: u64, pinned: Pinned) -> Body {
+    let piece = Piece {
+        path: path.into(),
+        offset: 0,
+        len,
+    };
+    Body::new(dir, Vec::new(), vec![piece], pinned)
+}
+
+pub(in crate::archive) fn stream_of(
+    body: &Arc<Body>,
+    range: Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+    Arc::clone(body).read(range)
+}

@@ -1,0 +1,342 @@
+//! At start: what the files hold and the index does not.
+//!
+//! For every stream: files the index calls unfinished are read from the last indexed byte on, files it does not know are read
+//! whole. Whole fragments are indexed, a torn tail is cut off, the time since is one open gap (`restart`). A file is removed
+//! only when its tombstone says that a rule had deleted it. An index that is lost entirely comes back the same way.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Inner;
+use super::scan::{self, Scan};
+use super::state::ChainHead;
+use crate::model::{
+    CameraId, Error, Gap, GapCause, Result, Segment, StreamKey, StreamRole, TimeRange, UtcMicros,
+};
+use crate::store::database::{ArchiveCommit, SegmentPart, SegmentRow};
+
+/// Files in one transaction.
+const BATCH: usize = 200;
+
+const EVER: TimeRange = TimeRange {
+    from: UtcMicros::MIN,
+    to: UtcMicros::MAX,
+};
+
+impl Inner {
+    pub(super) async fn recover(&self) -> Result<()> {
+        let known = self.db.archive_streams().await?;
+        let dir = self.dir.clone();
+        let on_disk = blocking("list the archive", move || streams(&dir)).await?;
+        let stopped: HashMap<StreamKey, UtcMicros> = known
+            .iter()
+            .filter_map(|(k, s)| s.map(|s| (k.clone(), s)))
+            .collect();
+        let all: BTreeSet<StreamKey> = known.into_iter().map(|(k, _)| k).chain(on_disk).collect();
+        for stream in all {
+            self.recover_stream(&stream).await?;
+            self.resume(&stream, stopped.get(&stream).copied()).await?;
+        }
+        Ok(())
+    }
+
+    async fn recover_stream(&self, stream: &StreamKey) -> Result<()> {
+        let known = self.db.archive_paths(stream).await?;
+        let (dir, key) = (self.dir.clone(), stream.clone());
+        let files = blocking("list recorded files", move || files(&dir, &key)).await?;
+        let on_disk: BTreeSet<&String> = files.iter().collect();
+        let missing = known.keys().filter(|p| !on_disk.contains(p)).count();
+        if missing > 0 {
+            tracing::error!(
+                stream = %stream, files = missing,
+                "files of the archive are gone that the index knows; check whether the right disk is mounted"
+            );
+        }
+        let mut commit = ArchiveCommit::default();
+        let (mut found, mut torn) = (0usize, 0u64);
+        for path in files {
+            let from = match known.get(&path) {
+                Some((_, true)) => continue,
+                Some((bytes, false)) => *bytes,
+                None => 0,
+            };
+            if let Some((part, gaps, cut)) = self.recover_file(&path, from).await? {
+                found += part.fragments.len();
+                torn += cut;
+                commit.segments.push(part);
+                commit.gaps.extend(gaps);
+            }
+            if commit.segments.len() >= BATCH {
+                self.db.archive_commit(&std::mem::take(&mut commit)).await?;
+            }
+        }
+        if !commit.is_empty() {
+            self.db.archive_commit(&commit).await?;
+        }
+        if found > 0 || torn > 0 {
+            tracing::warn!(
+                stream = %stream, fragments = found, torn_bytes = torn,
+                "read back what the index had missed"
+            );
+        }
+        Ok(())
+    }
+
+    /// What is new in one file, the gaps it tells of, and the bytes cut off.
+    async fn recover_file(
+        &self,
+        path: &str,
+        from: u64,
+    ) -> Result<Option<(SegmentPart, Vec<Gap>, u64)>> {
+        let full = self.dir.join(path);
+        let head = {
+            let full = full.clone();
+            blocking("read a file of the archive", move || scan::head(&full)).await
+        };
+        let head = match head {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                let kept = full.with_extension("torn");
+                tracing::warn!(file = %path, kept = %kept.display(), "a file without a whole head is set aside");
+                blocking("set a torn file aside", move || {
+                    std::fs::rename(&full, kept).or_else(ignore_read_only)
+                })
+                .await?;
+                return Ok(None);
+            }
+            Err(e) => {
+                // One unreadable file must not keep the others from being used.
+                tracing::error!(file = %path, error = %e.chain(), "a file of the archive cannot be read");
+                return Ok(None);
+            }
+        };
+        let (head, init_len) = head;
+        let known = self.db.archive_segment(head.id).await?;
+        if known.is_none() && self.db.archive_is_buried(head.id).await? {
+            tracing::info!(file = %path, "finishing a deletion");
+            let volume = std::sync::Arc::clone(&self.volume);
+            let relative = PathBuf::from(path);
+            blocking("finish a deletion", move || {
+                volume.remove(&relative).or_else(ignore_read_only)
+            })
+            .await?;
+            return Ok(None);
+        }
+        let offset = from.max(u64::from(init_len));
+        let scanned = {
+            let (full, head) = (full.clone(), head.clone());
+            blocking("read a file of the archive", move || {
+                scan::scan(&full, &head, offset)
+            })
+            .await
+        };
+        let scanned = match scanned {
+            Ok(scanned) => scanned,
+            Err(e) => {
+                tracing::error!(file = %path, error = %e.chain(), "a file of the archive cannot be read");
+                return Ok(None);
+            }
+        };
+        if scanned.len < from {
+            tracing::error!(
+                file = %path, indexed = from, found = scanned.len,
+                "a file of the archive is shorter than what was made durable; check the disk"
+            );
+        }
+        for (at, to) in &scanned.damaged {
+            tracing::error!(file = %path, from = at, to, "damaged bytes in a file of the archive; what lies behind them is kept");
+        }
+        let cut = scanned.len.saturating_sub(scanned.whole);
+        if cut > 0 {
+            let keep = scanned.whole;
+            let shortened = blocking("cut a torn tail off", move || {
+                OpenOptions::new()
+                    .write(true)
+                    .open(&full)
+                    .and_then(|f| f.set_len(keep).and_then(|()| f.sync_all()))
+            })
+            .await;
+            if let Err(e) = shortened {
+                tracing::warn!(file = %path, error = %e.chain(), "a torn tail could not be cut off; it is passed over");
+            }
+        }
+        let gaps = self.told_gaps(&scanned).await?;
+        let row = match known {
+            Some(part) => Some(part.row),
+            None => scanned.fragments.first().map(|(first, _)| SegmentRow {
+                segment: Segment {
+                    id: head.id,
+                    stream: head.stream.clone(),
+                    path: path.to_owned(),
+                    started: head.started,
+                    init_len,
+                },
+                first_seq: first.fragment.seq,
+                ended: head.started,
+                bytes: u64::from(init_len),
+                whole: true,
+                closed: true,
+                params: head.params.clone(),
+            }),
+        };
+        // A head and no fragment: nothing to index, nothing lost.
+        Ok(row.map(|row| (part_of(row, scanned), gaps, cut)))
+    }
+
+    /// Gaps that fragments tell of and the index does not have.
+    async fn told_gaps(&self, scanned: &Scan) -> Result<Vec<Gap>> {
+        let mut gaps = Vec::new();
+        for (row, parsed) in &scanned.fragments {
+            let Some((from, cause)) = parsed.header.gap else {
+                continue;
+            };
+            let range = TimeRange {
+                from,
+                to: row.fragment.range.from,
+            };
+            let stream = &parsed.header.stream;
+            if self.db.archive_gaps(stream, range).await?.is_empty() {
+                gaps.push(Gap {
+                    stream: stream.clone(),
+                    range,
+                    cause,
+                });
+            }
+        }
+        Ok(gaps)
+    }
+
+    /// Sets a stream's state to what the index now knows.
+    async fn resume(&self, stream: &StreamKey, stopped: Option<UtcMicros>) -> Result<()> {
+        let last = self.db.archive_before(stream, UtcMicros::MAX, 1).await?;
+        let chain = match last.first().and_then(|p| p.fragments.last()) {
+            Some(row) => ChainHead {
+                next_seq: row.fragment.seq + 1,
+                hash: row.fragment.sha256,
+                end: Some(row.fragment.range.to),
+            },
+            // All of it was deleted: the chain goes on from the last tombstone.
+            None => self
+                .db
+                .archive_tombstones(stream, EVER)
+                .await?
+                .last()
+                .map_or(ChainHead::EMPTY, |t| ChainHead {
+                    next_seq: t.last_seq + 1,
+                    hash: t.last_sha256,
+                    end: Some(t.range.to),
+                }),
+        };
+        let known_until = chain.end.max(self.db.archive_last_gap(stream).await?);
+        let missing = match (stopped, known_until) {
+            (Some(from), until) => Some((until.unwrap_or(from).max(from), GapCause::Stopped)),
+            (None, Some(from)) => Some((from, GapCause::Restart)),
+            (None, None) => None,
+        };
+        self.state(stream).resume(chain, missing);
+        Ok(())
+    }
+}
+
+fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
+    let mut fragments = Vec::with_capacity(scanned.fragments.len());
+    for (fragment, _) in scanned.fragments {
+        row.whole &= row.ended == fragment.fragment.range.from;
+        row.ended = fragment.fragment.range.to;
+        fragments.push(fragment);
+    }
+    row.bytes = row.bytes.max(scanned.whole);
+    row.closed = true;
+    SegmentPart { row, fragments }
+}
+
+/// Every stream with a folder.
+fn streams(dir: &Path) -> io::Result<Vec<StreamKey>> {
+    let mut found = Vec::new();
+    for camera in names(dir)? {
+        let Ok(id) = CameraId::new(&camera) else {
+            continue;
+        };
+        for role in names(&dir.join(&camera))? {
+            if let Some(role) = StreamRole::parse(&role) {
+                found.push(StreamKey::new(id.clone(), role));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Segment files of a stream, by time, relative to the archive's folder.
+fn files(dir: &Path, stream: &StreamKey) -> io::Result<Vec<String>> {
+    let base = format!("{}/{}", stream.camera, stream.role);
+    let mut found = Vec::new();
+    for day in names(&dir.join(&base))? {
+        for name in names(&dir.join(&base).join(&day))? {
+            if name.ends_with(".mp4") {
+                found.push(format!("{base}/{day}/{name}"));
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Names in a folder, sorted; none if it is not there or no folder. Names that are not UTF-8 are not ours.
+fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(e) => return Err(e),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry?.file_name().into_string() {
+            found.push(name);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// On a disk that cannot be written recovery reads and leaves things as they are.
+fn ignore_read_only(e: io::Error) -> io::Result<()> {
+    let harmless = matches!(
+        e.kind(),
+        io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::NotFound
+    );
+    if harmless { Ok(()) } else { Err(e) }
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let fail = || {
+        Error::unavailable(
+            "archive_disk",
+            format!("could not {doing}; check the disk of the archive"),
+        )
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(e)) => Err(fail().because(e)),
+        Err(e) => Err(fail().because(e)),
+    }
+}
+
+/// Opens a file of the archive for reading.
+pub(super) fn open(dir: &Path, path: &str) -> io::Result<File> {
+    File::open(dir.join(path)).map_err(|e| io::Error::new(e.kind(), format!("{path}: {e}")))
+}

@@ -1,0 +1,198 @@
+//! The archive at work: one recorder for each stream that is to be recorded, the sync timer, retention.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::disk::{DiskPool, Site};
+use super::recorder::Recorder;
+use super::sync::Carry;
+use super::{Archive, Inner};
+use crate::model::StreamKey;
+use crate::video::Ring;
+
+/// Every stream with its ring, and whether it is to be recorded.
+pub type Wanted = Arc<Vec<(StreamKey, Arc<Ring>, bool)>>;
+
+const RETENTION_EVERY: Duration = Duration::from_secs(30);
+/// A recorder that ended by itself is begun again at this pace.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Attempts to write the last index rows when stopping; recovery does it at the next start otherwise.
+const LAST_ATTEMPTS: u32 = 3;
+
+struct Running {
+    ring: Arc<Ring>,
+    stop: CancellationToken,
+    task: Id,
+}
+
+impl Archive {
+    /// Records until `stop`; then writes, syncs and indexes all there is, and returns.
+    pub async fn run(&self, mut streams: watch::Receiver<Wanted>, stop: CancellationToken) {
+        let inner = &self.inner;
+        let site = Site {
+            volume: Arc::clone(&inner.volume),
+            root: inner.dir.clone(),
+            clock: Arc::clone(&inner.clock),
+            troubles: Arc::clone(&inner.troubles),
+            segment_us: i64::try_from(inner.config.segment_ms)
+                .unwrap_or(60_000)
+                .clamp(1_000, 3_600_000)
+                * 1_000,
+        };
+        let disk = match DiskPool::start(&site, inner.config.queue_bytes) {
+            Ok(disk) => Arc::new(disk),
+            Err(e) => {
+                tracing::error!(error = %e.chain(), "recording cannot begin");
+                inner.troubles.disk(Some(e.detail().to_owned()));
+                stop.cancelled().await;
+                return;
+            }
+        };
+        let mut running: HashMap<StreamKey, Running> = HashMap::new();
+        let mut tasks: JoinSet<()> = JoinSet::new();
+        let retention_stop = stop.child_token();
+        let retention = Arc::clone(inner).keep_tidy(RETENTION_EVERY, retention_stop);
+        let mut retention = std::pin::pin!(retention);
+        let mut retention_done = false;
+
+        let mut carry = Carry::default();
+        let every = Duration::from_millis(inner.config.sync_interval_ms.clamp(50, 60_000));
+        let mut timer = tokio::time::interval(every);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweep = tokio::time::interval(SWEEP);
+        let mut wanted_open = true;
+        reconcile(
+            inner,
+            &disk,
+            &streams.borrow_and_update().clone(),
+            &mut running,
+            &mut tasks,
+        );
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                changed = streams.changed(), if wanted_open => {
+                    wanted_open = changed.is_ok();
+                    let wanted = streams.borrow_and_update().clone();
+                    reconcile(inner, &disk, &wanted, &mut running, &mut tasks);
+                }
+                Some(ended) = tasks.join_next_with_id() => {
+                    // A defect waits for the sweep, so that it cannot spin.
+                    if reap(ended, &mut running) {
+                        let wanted = streams.borrow().clone();
+                        reconcile(inner, &disk, &wanted, &mut running, &mut tasks);
+                    }
+                }
+                _ = timer.tick() => {
+                    // An error is in the health and tried again with the next tick.
+                    inner.sync_round(&disk, &mut carry).await.ok();
+                }
+                _ = sweep.tick() => {
+                    let wanted = streams.borrow().clone();
+                    reconcile(inner, &disk, &wanted, &mut running, &mut tasks);
+                }
+                () = &mut retention, if !retention_done => retention_done = true,
+            }
+        }
+        for r in running.values() {
+            r.stop.cancel();
+        }
+        while tasks.join_next().await.is_some() {}
+        for key in running.keys() {
+            inner.state(key).ended(inner.clock.now(), false);
+        }
+        disk.close_all().await;
+        for _ in 0..LAST_ATTEMPTS {
+            if inner.sync_round(&disk, &mut carry).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        match Arc::try_unwrap(disk) {
+            Ok(disk) => {
+                tokio::task::spawn_blocking(move || disk.join()).await.ok();
+            }
+            Err(_) => tracing::error!("the disk pool is still in use after all recorders ended"),
+        }
+        if !retention_done {
+            retention.await;
+        }
+    }
+}
+
+/// Makes what runs equal to what is wanted. Idempotent.
+fn reconcile(
+    inner: &Arc<Inner>,
+    disk: &Arc<DiskPool>,
+    wanted: &Wanted,
+    running: &mut HashMap<StreamKey, Running>,
+    tasks: &mut JoinSet<()>,
+) {
+    let record: HashMap<&StreamKey, &Arc<Ring>> = wanted
+        .iter()
+        .filter(|(_, _, record)| *record)
+        .map(|(key, ring, _)| (key, ring))
+        .collect();
+    // A recorder that is ending keeps its place until its task is gone: two of one stream would overlap.
+    for (key, r) in running.iter() {
+        let same = record
+            .get(key)
+            .is_some_and(|ring| Arc::ptr_eq(ring, &r.ring));
+        if !same {
+            r.stop.cancel();
+        }
+    }
+    for (key, ring) in record {
+        if running.contains_key(key) {
+            continue;
+        }
+        let stop = CancellationToken::new();
+        let recorder = Recorder::new(Arc::clone(inner), Arc::clone(disk), key);
+        let task = tasks.spawn(recorder.run(Arc::clone(ring), stop.clone()));
+        let r = Running {
+            ring: Arc::clone(ring),
+            stop,
+            task: task.id(),
+        };
+        running.insert(key.clone(), r);
+    }
+    for state in inner.states() {
+        let wanted = wanted
+            .iter()
+            .any(|(k, _, record)| *record && *k == state.key);
+        if state.is_recording() && !wanted && !running.contains_key(&state.key) {
+            state.ended(inner.clock.now(), true);
+            tracing::info!(stream = %state.key, "recording is switched off");
+        }
+    }
+}
+
+/// Returns whether it ended as it should.
+fn reap(
+    ended: Result<(Id, ()), tokio::task::JoinError>,
+    running: &mut HashMap<StreamKey, Running>,
+) -> bool {
+    let id = match &ended {
+        Ok((id, ())) => *id,
+        Err(e) => e.id(),
+    };
+    let Some(key) = running
+        .iter()
+        .find(|(_, r)| r.task == id)
+        .map(|(k, _)| k.clone())
+    else {
+        return true;
+    };
+    let well = ended.is_ok();
+    if let Err(e) = ended {
+        tracing::error!(stream = %key, error = %e, "a recorder ended by a defect; it is begun again");
+    }
+    running.remove(&key);
+    well
+}

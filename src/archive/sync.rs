@@ -1,0 +1,211 @@
+//! Makes what was written durable, then tells: sync the files, commit the index, publish `durable_until`. In that order.
+
+use std::sync::atomic::Ordering;
+
+use super::Inner;
+use super::disk::{DiskPool, Written};
+use super::health::{cause_of, disk_message};
+use crate::model::{GapCause, Result, StreamKey, TimeRange};
+use crate::store::database::{ArchiveCommit, SegmentPart};
+use crate::telemetry::{Metric, count, gauge, observe};
+
+/// Fragment rows kept while the database does not answer: half an hour of 200 cameras.
+const CARRIED: usize = 200_000;
+
+/// Durable, not yet in the index.
+#[derive(Default)]
+pub(super) struct Carry {
+    parts: Vec<SegmentPart>,
+    fragments: usize,
+}
+
+struct Failed {
+    stream: StreamKey,
+    ranges: Vec<TimeRange>,
+    cause: GapCause,
+}
+
+impl Inner {
+    /// One round. An error means that the index could not be written; the rows are kept for the next round.
+    pub(super) async fn sync_round(&self, disk: &DiskPool, carry: &mut Carry) -> Result<()> {
+        let written = disk.collect().await;
+        if !written.is_empty() {
+            let begun = std::time::Instant::now();
+            let (parts, failed) = self.make_durable(written).await;
+            observe(Metric::ArchiveSync, &[], begun.elapsed());
+            for f in failed {
+                let state = self.state(&f.stream);
+                for range in f.ranges {
+                    state.lost(range, f.cause);
+                }
+            }
+            carry.fragments += parts.iter().map(|p| p.fragments.len()).sum::<usize>();
+            carry.parts.extend(parts);
+        }
+        while carry.fragments > CARRIED && !carry.parts.is_empty() {
+            // The files hold them: the next start reads them back.
+            let dropped = carry.parts.remove(0);
+            carry.fragments -= dropped.fragments.len();
+            self.troubles.index(Some(
+                "the database was away for too long: the newest recordings are in their files but not in the index; \
+                 restart the daemon once the database answers, it reads them back"
+                    .into(),
+            ));
+        }
+        let done = self.commit(carry).await;
+        self.tell(disk);
+        done
+    }
+
+    async fn make_durable(&self, written: Vec<Written>) -> (Vec<SegmentPart>, Vec<Failed>) {
+        let volume = std::sync::Arc::clone(&self.volume);
+        let troubles = std::sync::Arc::clone(&self.troubles);
+        let root = self.dir.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let (mut parts, mut failed) = (Vec::new(), Vec::new());
+            for w in written {
+                let stream = w.part.row.segment.stream.clone();
+                let ranges = w.part.fragments.iter().map(|f| f.fragment.range).collect();
+                if w.suspect.load(Ordering::Relaxed) {
+                    // Appended before the writer knew. The file's row is closed already.
+                    failed.push(Failed {
+                        stream,
+                        ranges,
+                        cause: GapCause::DiskError,
+                    });
+                    continue;
+                }
+                let synced = w
+                    .file
+                    .sync()
+                    .and_then(|()| w.folders.iter().try_for_each(|f| volume.sync_dir(f)));
+                let Err(e) = synced else {
+                    parts.push(w.part);
+                    continue;
+                };
+                // After a failed fsync the kernel may have dropped the pages and call them clean: nothing since the last
+                // good sync can be trusted, and trying again would lie.
+                w.suspect.store(true, Ordering::Relaxed);
+                tracing::error!(
+                    stream = %stream, file = %w.part.row.segment.path, error = %e,
+                    fragments = w.part.fragments.len(),
+                    "a file of the archive could not be made durable; its newest part is suspect and a new file is begun"
+                );
+                troubles.disk(Some(disk_message(&root, &e)));
+                failed.push(Failed {
+                    stream,
+                    ranges,
+                    cause: cause_of(&e),
+                });
+                if let Some(mut row) = w.before {
+                    row.closed = true;
+                    parts.push(SegmentPart {
+                        row,
+                        fragments: Vec::new(),
+                    });
+                }
+            }
+            (parts, failed)
+        });
+        work.await.unwrap_or_else(|e| {
+            tracing::error!(error = %e, "the sync of the archive ended early");
+            (Vec::new(), Vec::new())
+        })
+    }
+
+    async fn commit(&self, carry: &mut Carry) -> Result<()> {
+        let mut commit = ArchiveCommit {
+            segments: std::mem::take(&mut carry.parts),
+            ..ArchiveCommit::default()
+        };
+        let mut ledgers = Vec::new();
+        for state in self.states() {
+            let (gaps, stopped) = state.take_closed();
+            if !gaps.is_empty() || stopped.is_some() {
+                ledgers.push((std::sync::Arc::clone(&state), gaps.len(), stopped));
+                commit.gaps.extend(gaps);
+                commit
+                    .stopped
+                    .extend(stopped.map(|s| (state.key.clone(), s)));
+            }
+        }
+        if commit.is_empty() {
+            return Ok(());
+        }
+        if let Err(e) = self.db.archive_commit(&commit).await {
+            carry.parts = commit.segments;
+            let message = format!(
+                "recordings are safe on disk but not yet in the index: {}",
+                e.detail()
+            );
+            if self.troubles.index(Some(message)) {
+                tracing::error!(error = %e.chain(), "the archive's index cannot be written");
+            }
+            return Err(e);
+        }
+        carry.fragments = 0;
+        if self.troubles.index(None) {
+            tracing::info!("the archive's index is written again");
+        }
+        for gap in &commit.gaps {
+            let cause = [("cause", gap.cause.as_str())];
+            let ms = u64::try_from(gap.range.micros() / 1_000).unwrap_or(0);
+            count(Metric::ArchiveGaps, &cause, 1);
+            count(Metric::ArchiveGapMillis, &cause, ms);
+        }
+        for (state, gaps, stopped) in ledgers {
+            state.committed(gaps, stopped);
+        }
+        for part in &commit.segments {
+            let added: u64 = part
+                .fragments
+                .iter()
+                .map(|f| u64::from(f.fragment.len))
+                .sum();
+            self.bytes.fetch_add(added, Ordering::Relaxed);
+            let key = &part.row.segment.stream;
+            let labels = [
+                ("camera", key.camera.as_str()),
+                ("stream", key.role.as_str()),
+            ];
+            count(
+                Metric::ArchiveFragments,
+                &labels,
+                part.fragments.len() as u64,
+            );
+            count(Metric::ArchiveBytes, &labels, added);
+            if let Some(last) = part.fragments.last() {
+                self.state(&part.row.segment.stream)
+                    .publish(last.fragment.range.to);
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers that are as they are now.
+    fn tell(&self, disk: &DiskPool) {
+        let now = self.clock.now();
+        for state in self.states() {
+            let Some(until) = state.durable_until().filter(|_| state.is_recording()) else {
+                continue;
+            };
+            let key = &state.key;
+            let labels = [
+                ("camera", key.camera.as_str()),
+                ("stream", key.role.as_str()),
+            ];
+            gauge(
+                Metric::ArchiveDurableLag,
+                &labels,
+                as_f64(now.micros_since(until)) / 1e6,
+            );
+        }
+        let waiting = i64::try_from(disk.waiting_bytes()).unwrap_or(i64::MAX);
+        gauge(Metric::ArchiveQueueBytes, &[], as_f64(waiting));
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a gauge is read by people")]
+pub(super) fn as_f64(n: i64) -> f64 {
+    n as f64
+}

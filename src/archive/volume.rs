@@ -1,0 +1,83 @@
+//! The disk, as little of it as the archive needs: append, cut, sync. Tests put a full or slow one in its place.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One file being written.
+pub trait SegmentFile: Send + Sync {
+    /// Writes all of it, or fails; what a failed write left is cut off by `truncate`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    fn truncate(&self, len: u64) -> io::Result<()>;
+    /// Returns when the content would survive a power cut.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A folder on one disk.
+pub trait Volume: Send + Sync + 'static {
+    /// A new file; folders are made as needed. Fails when it is there already.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>>;
+    /// Makes the names in a folder durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Bytes that can still be written.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// The real one.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+}
+
+impl SegmentFile for File {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        // fdatasync: the file's length is data, its times are not.
+        self.sync_data()
+    }
+}
+
+impl Volume for Folder {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
+        let path = self.root.join(path);
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        Ok(Arc::new(file))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(self.root.join(path))?.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(self.root.join(path))?;
+        // The day's folder, if this was its last file; anything else is left.
+        if let Some(day) = path.parent() {
+            std::fs::remove_dir(self.root.join(day)).ok();
+        }
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let s = rustix::fs::statvfs(&self.root)?;
+        Ok(s.f_bavail.saturating_mul(s.f_frsize))
+    }
+}

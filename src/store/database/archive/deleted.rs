@@ -1,0 +1,149 @@
+//! What was deleted, and what must not be.
+
+use std::collections::HashMap;
+
+use sqlx::Row;
+
+use super::rows::{key_of, tombstone};
+use super::{Hold, Tombstone, put_gap, stream_id};
+use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
+use crate::store::database::{Database, database_error};
+
+impl Database {
+    /// Takes files out of the index: tombstone and gap in, row out. The files are removed afterwards by the caller.
+    pub async fn archive_bury(&self, tombstones: &[Tombstone]) -> Result<()> {
+        let doing = "record a deletion";
+        let err = |e| database_error(doing, e);
+        let mut tx = self.begin(doing).await?;
+        let mut streams = HashMap::new();
+        for t in tombstones {
+            let stream = stream_id(&mut tx, &mut streams, &t.stream)
+                .await
+                .map_err(err)?;
+            sqlx::query(
+                "INSERT INTO archive_tombstones (segment, stream, path, from_us, to_us, first_seq, last_seq, \
+                 last_sha256, bytes, deletion_rule, deleted_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (segment) DO NOTHING",
+            )
+            .bind(t.segment.to_string())
+            .bind(stream)
+            .bind(t.path.as_str())
+            .bind(t.range.from.micros())
+            .bind(t.range.to.micros())
+            .bind(t.first_seq)
+            .bind(t.last_seq)
+            .bind(t.last_sha256.to_vec())
+            .bind(i64::try_from(t.bytes).unwrap_or(i64::MAX))
+            .bind(t.rule.as_str())
+            .bind(t.deleted_at.micros())
+            .execute(&mut *tx)
+            .await
+            .map_err(err)?;
+            put_gap(&mut tx, stream, t.range, GapCause::Retention)
+                .await
+                .map_err(err)?;
+            for sql in [
+                "DELETE FROM archive_fragments WHERE stream = $1 AND first_seq = $2",
+                "DELETE FROM archive_segments WHERE stream = $1 AND first_seq = $2",
+            ] {
+                sqlx::query(sql)
+                    .bind(stream)
+                    .bind(t.first_seq)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(err)?;
+            }
+        }
+        tx.commit().await.map_err(err)
+    }
+
+    /// What was deleted of a stream within the range, oldest first.
+    pub async fn archive_tombstones(
+        &self,
+        stream: &StreamKey,
+        range: TimeRange,
+    ) -> Result<Vec<Tombstone>> {
+        let rows = sqlx::query(
+            "SELECT k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, t.last_sha256, \
+             t.bytes, t.deletion_rule, t.deleted_at FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
+             WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 AND t.to_us > $4 ORDER BY t.from_us",
+        )
+        .bind(stream.camera.as_str())
+        .bind(stream.role.as_str())
+        .bind(range.to.micros())
+        .bind(range.from.micros())
+        .fetch_all(self.read())
+        .await
+        .map_err(|e| database_error("list deletions", e))?;
+        rows.iter().map(tombstone).collect()
+    }
+
+    /// Whether this file was deleted by a rule (and its removal only has to be finished).
+    pub async fn archive_is_buried(&self, id: SegmentId) -> Result<bool> {
+        sqlx::query("SELECT first_seq FROM archive_tombstones WHERE segment = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.read())
+            .await
+            .map(|row| row.is_some())
+            .map_err(|e| database_error("look up a deletion", e))
+    }
+
+    pub async fn archive_holds(&self) -> Result<Vec<Hold>> {
+        let doing = "list holds";
+        let rows = sqlx::query(
+            "SELECT id, camera, role, from_us, to_us, reason, created_at FROM archive_holds ORDER BY id",
+        )
+        .fetch_all(self.read())
+        .await
+        .map_err(|e| database_error(doing, e))?;
+        rows.iter()
+            .map(|row| {
+                let stream = key_of(row)?;
+                let read = || -> sqlx::Result<Hold> {
+                    Ok(Hold {
+                        id: row.try_get("id")?,
+                        stream,
+                        range: TimeRange {
+                            from: UtcMicros(row.try_get("from_us")?),
+                            to: UtcMicros(row.try_get("to_us")?),
+                        },
+                        reason: row.try_get("reason")?,
+                        created_at: UtcMicros(row.try_get("created_at")?),
+                    })
+                };
+                read().map_err(|e| database_error(doing, e))
+            })
+            .collect()
+    }
+
+    pub async fn put_archive_hold(&self, hold: &Hold) -> Result<()> {
+        let doing = "put a hold";
+        let mut tx = self.begin(doing).await?;
+        sqlx::query(
+            "INSERT INTO archive_holds (id, camera, role, from_us, to_us, reason, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(hold.id.as_str())
+        .bind(hold.stream.camera.as_str())
+        .bind(hold.stream.role.as_str())
+        .bind(hold.range.from.micros())
+        .bind(hold.range.to.micros())
+        .bind(hold.reason.as_str())
+        .bind(hold.created_at.micros())
+        .execute(&mut *tx)
+        .await
+        .map_err(|e| database_error(doing, e))?;
+        tx.commit().await.map_err(|e| database_error(doing, e))
+    }
+
+    pub async fn delete_archive_hold(&self, id: &str) -> Result<()> {
+        let doing = "lift a hold";
+        let mut tx = self.begin(doing).await?;
+        sqlx::query("DELETE FROM archive_holds WHERE id = $1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await
+            .map_err(|e| database_error(doing, e))?;
+        tx.commit().await.map_err(|e| database_error(doing, e))
+    }
+}

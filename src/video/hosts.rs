@@ -1,0 +1,176 @@
+//! Manners towards one host: few sessions being opened at the same time, and a password tried once.
+//!
+//! A recorder with 32 channels behind one account locks that account after five to seven wrong tries. So as long as a user
+//! and password are not known to be right, one stream tries them while the others of the host wait; what was refused once
+//! is not tried again by any stream until a person asks for it.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
+
+use super::address::Address;
+
+/// Every host of the wanted cameras.
+pub(super) struct Hosts {
+    connects: usize,
+    patience: Duration,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+pub(super) struct Host {
+    opening: Arc<Semaphore>,
+    patience: Duration,
+    proving: Arc<tokio::sync::Mutex<()>>,
+    accounts: Mutex<Accounts>,
+    /// Moves when a user and password turn out to be right.
+    accepted: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Accounts {
+    right: HashSet<Account>,
+    refused: HashSet<Account>,
+}
+
+/// A user and password, not readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Account(u64);
+
+impl Account {
+    /// `None` for an address without user name.
+    pub(super) fn of(address: &Address) -> Option<Self> {
+        let credentials = address.credentials.as_ref()?;
+        let mut hash = DefaultHasher::new();
+        (&credentials.username, &credentials.password).hash(&mut hash);
+        Some(Self(hash.finish()))
+    }
+}
+
+/// Leave to try a user and password that are not known to be right.
+pub(super) struct Proving {
+    host: Arc<Host>,
+    account: Account,
+    _only: Option<OwnedMutexGuard<()>>,
+}
+
+impl Proving {
+    pub(super) fn accepted(self) {
+        let mut accounts = self.host.accounts();
+        accounts.refused.remove(&self.account);
+        let news = accounts.right.insert(self.account);
+        drop(accounts);
+        if news {
+            self.host.accepted.send_modify(|n| *n = n.wrapping_add(1));
+        }
+    }
+}
+
+/// May a session be opened now?
+pub(super) enum Leave {
+    Open(OwnedSemaphorePermit, Option<Proving>),
+    /// Another stream of this host was refused with the same user and password.
+    Refused,
+}
+
+impl Hosts {
+    /// `patience`: how long a stream waits for another that tries the same host; longer than any answer takes.
+    pub(super) fn new(connects: usize, patience: Duration) -> Self {
+        Self {
+            connects: connects.max(1),
+            patience,
+            hosts: Mutex::default(),
+        }
+    }
+
+    pub(super) fn host(&self, authority: &str) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = hosts.entry(authority.to_owned()).or_insert_with(|| {
+            Arc::new(Host {
+                opening: Arc::new(Semaphore::new(self.connects)),
+                patience: self.patience,
+                proving: Arc::default(),
+                accounts: Mutex::default(),
+                accepted: watch::Sender::new(0),
+            })
+        });
+        Arc::clone(host)
+    }
+
+    /// Forgets hosts that no stream uses.
+    pub(super) fn forget_unused(&self) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.retain(|_, host| Arc::strong_count(host) > 1);
+    }
+}
+
+impl Host {
+    /// Waits for its turn.
+    pub(super) async fn leave(self: &Arc<Self>, account: Option<Account>) -> Leave {
+        loop {
+            let proving = match account {
+                Some(account) if !self.is_right(account) => Some(self.prove(account).await),
+                Some(_) | None => None,
+            };
+            // Never closed; if it were, waiting for ever would be the only wrong answer.
+            let Ok(permit) = Arc::clone(&self.opening).acquire_owned().await else {
+                return Leave::Refused;
+            };
+            let Some(account) = account else {
+                return Leave::Open(permit, None);
+            };
+            // What was known when the queue was joined may be otherwise now.
+            if self.accounts().refused.contains(&account) {
+                return Leave::Refused;
+            }
+            if self.is_right(account) {
+                return Leave::Open(permit, None);
+            }
+            if proving.is_some() {
+                return Leave::Open(permit, proving);
+            }
+        }
+    }
+
+    /// Waits until no other stream tries an account here. A host that does not answer at all locks no accounts, so nobody
+    /// queues behind it for long.
+    async fn prove(self: &Arc<Self>, account: Account) -> Proving {
+        let turn = Arc::clone(&self.proving).lock_owned();
+        let only = tokio::time::timeout(self.patience, turn).await.ok();
+        Proving {
+            host: Arc::clone(self),
+            account,
+            _only: only,
+        }
+    }
+
+    /// The host answered 401. Returns whether the account as such counts as wrong now, rather than this stream as not
+    /// allowed to it: an account that was right a moment ago has to be refused twice.
+    pub(super) fn refused(&self, account: Account) -> bool {
+        let mut accounts = self.accounts();
+        let was_right = accounts.right.remove(&account);
+        if !was_right {
+            accounts.refused.insert(account);
+        }
+        !was_right
+    }
+
+    /// A person says that it is worth trying again.
+    pub(super) fn forgive(&self, account: Account) {
+        self.accounts().refused.remove(&account);
+    }
+
+    pub(super) fn accepted(&self) -> watch::Receiver<u64> {
+        self.accepted.subscribe()
+    }
+
+    pub(super) fn is_right(&self, account: Account) -> bool {
+        self.accounts().right.contains(&account)
+    }
+
+    fn accounts(&self) -> std::sync::MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,21 @@
+//! The archive on real pictures: what goes in comes out, what is missing is said, whatever happens in between.
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in tests, but does not know helpers of tests as such"
+)]
+
+mod footage;
+mod house;
+
+mod a_crash_loses_only_the_tail;
+mod cameras_change_and_misbehave;
+mod clips_play_what_was_asked_for;
+mod every_missing_moment_has_a_cause;
+mod playlists_play;
+mod retention_respects_holds;
+mod the_disk_fails;

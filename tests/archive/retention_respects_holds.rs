@@ -1,0 +1,150 @@
+//! Old recordings go, held ones stay, and what went is said.
+
+use std::fs;
+
+use futures_util::StreamExt;
+use zhenbei::model::GapCause;
+use zhenbei::store::database::Hold;
+
+use crate::footage;
+use crate::house::{House, T0, at, key, range, tiles};
+
+async fn house() -> House {
+    let mut config = crate::house::config();
+    config.segment_ms = 2_000;
+    config.retention_days = 1.0;
+    let mut house = House::with(config, None).await;
+    house.play(&footage::h264(12), 0.0, 12.0, T0);
+    house.stop().await;
+    house
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_goes_and_leaves_a_tombstone() {
+    let house = house().await;
+    let files = house.db.archive_paths(&key()).await.unwrap();
+    assert!(files.len() >= 5);
+    let bytes = house.archive.bytes();
+    assert_eq!(house.archive.tidy().await.unwrap(), 0);
+    // A day after the first six seconds.
+    house.clock.set(at(86_400.0 + 6.1));
+    let gone = house.archive.tidy().await.unwrap();
+    assert!(gone >= 2 && gone < files.len(), "{gone}");
+    assert!(house.archive.bytes() < bytes);
+    let asked = range(0.0, 12.0);
+    let c = house.archive.coverage(&key(), asked).await.unwrap();
+    tiles(&c, asked);
+    assert_eq!(c.gaps.len(), 1);
+    assert_eq!(
+        (c.gaps[0].0.from, c.gaps[0].1),
+        (at(0.0), GapCause::Retention)
+    );
+    let tombstones = house.db.archive_tombstones(&key(), asked).await.unwrap();
+    assert_eq!(tombstones.len(), gone);
+    assert!(tombstones.iter().all(|t| t.rule == "retention_days = 1"));
+    for (path, _) in files {
+        let stays = !tombstones.iter().any(|t| t.path == path);
+        assert_eq!(
+            house.dir().join(&path).try_exists().unwrap(),
+            stays,
+            "{path}"
+        );
+    }
+    let e = house
+        .archive
+        .clip(&key(), range(0.0, 1.0))
+        .await
+        .unwrap_err();
+    assert!(e.detail().contains("retention"), "{e}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_stays_and_what_is_read_waits() {
+    let house = house().await;
+    let hold = Hold {
+        id: "hold-1".into(),
+        stream: key(),
+        range: range(3.0, 3.1),
+        reason: "case 17".into(),
+        created_at: T0,
+    };
+    house.db.put_archive_hold(&hold).await.unwrap();
+    let clip = house.clip(range(8.0, 9.0)).await;
+    house.clock.set(at(10.0 * 86_400.0));
+    house.archive.tidy().await.unwrap();
+    let asked = range(0.0, 12.0);
+    let c = house.archive.coverage(&key(), asked).await.unwrap();
+    tiles(&c, asked);
+    let covered = |t: f64| c.spans.iter().any(|s| s.contains(at(t)));
+    assert!(covered(3.0) && covered(3.05) && covered(8.5), "{c:?}");
+    assert!(!covered(0.5) && !covered(11.5), "{c:?}");
+    {
+        // Half-way through a download, without the clip.
+        let mut stream = Box::pin(clip.read(0..u64::MAX));
+        drop(clip);
+        stream.next().await.unwrap().unwrap();
+        house.archive.tidy().await.unwrap();
+        while let Some(chunk) = stream.next().await {
+            chunk.unwrap();
+        }
+    }
+    house.archive.tidy().await.unwrap();
+    let e = house
+        .archive
+        .clip(&key(), range(8.0, 9.0))
+        .await
+        .unwrap_err();
+    assert_eq!(e.code(), "no_footage", "nobody reads it any more");
+    assert!(
+        house.archive.clip(&key(), range(2.9, 3.2)).await.is_ok(),
+        "held"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_go_when_there_is_too_much() {
+    let mut house = house().await;
+    let half = house.archive.bytes() / 2;
+    house.config.max_bytes = half;
+    let mut house = house.again(None, at(20.0)).await;
+    house.archive.tidy().await.unwrap();
+    assert!(house.archive.bytes() <= half);
+    let c = house
+        .archive
+        .coverage(&key(), range(0.0, 12.0))
+        .await
+        .unwrap();
+    assert_eq!(c.gaps[0].0.from, at(0.0), "the oldest go first");
+    assert_eq!(c.gaps.len(), 1);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_cut_short_is_finished_and_nothing_comes_back() {
+    let mut house = house().await;
+    let files = house.db.archive_paths(&key()).await.unwrap();
+    let kept: Vec<(String, Vec<u8>)> = files
+        .keys()
+        .map(|p| (p.clone(), fs::read(house.dir().join(p)).unwrap()))
+        .collect();
+    house.clock.set(at(10.0 * 86_400.0));
+    let gone = house.archive.tidy().await.unwrap();
+    assert_eq!(gone, files.len());
+    // The crash came after the tombstones and before the files went.
+    for (path, bytes) in &kept {
+        let path = house.dir().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    house.stop().await;
+    let house = house.again(None, at(10.0 * 86_400.0)).await;
+    for (path, _) in &kept {
+        assert!(!house.dir().join(path).try_exists().unwrap(), "{path}");
+    }
+    assert!(house.db.archive_paths(&key()).await.unwrap().is_empty());
+    assert_eq!(
+        house.archive.durable_until(&key()),
+        Some(at(12.0)),
+        "the chain goes on"
+    );
+}

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { api, newPage, signIn, startBrowser, until } from './support.mjs'
+
+let browser
+before(async () => (browser = await startBrowser()))
+after(() => browser?.close())
+
+test('devices tell state, codec and what is recorded, and feeds their counters', async () => {
+  const page = await newPage(browser)
+  await signIn(page, '/devices')
+  const cameras = await api(page, 'GET', '/cameras')
+  await until('a row for every camera', async () => (await page.locator('[data-device]').count()) === cameras.length, 15_000)
+  const streaming = cameras.find((one) => one.state === 'streaming')
+  assert.ok(streaming, 'no camera streams')
+  assert.match(await page.textContent(`[data-device="${streaming.id}"]`), /正常/)
+  await until('some coverage', async () => Number(await page.getAttribute(`[data-device="${streaming.id}"] [data-coverage]`, 'data-percent')) >= 0, 10_000)
+  await page.waitForSelector('[data-sources] tbody tr')
+  assert.match(await page.textContent('[data-sources]'), /mqtt/)
+  assert.deepEqual(page.faults, [])
+  await page.context().close()
+})
+
+test('a camera is added by the form and deleted again; a bad address is refused in words', async () => {
+  const page = await newPage(browser)
+  await signIn(page, '/devices')
+  await api(page, 'DELETE', '/cameras/e2e-form').catch(() => undefined)
+  await page.click('[data-add-camera]')
+  await page.fill('[data-camera-form] input[name=id]', 'e2e-form')
+  await page.fill('[data-camera-form] input[name=name]', '测试 表单')
+  await page.fill('[data-camera-form] input[name=main]', 'http://127.0.0.1/x')
+  await page.click('[data-camera-form] button[type=submit]')
+  assert.match(await page.textContent('[data-camera-form] [role=alert]'), /rtsp:\/\//)
+  await page.fill('[data-camera-form] input[name=main]', 'rtsp://127.0.0.1:1/nothing')
+  await page.click('[data-camera-form] button[type=submit]')
+  await page.waitForSelector('[data-device="e2e-form"]')
+  await page.click('[data-device="e2e-form"] [data-remove]')
+  await page.click('[data-remove-yes]')
+  await page.waitForSelector('[data-device="e2e-form"]', { state: 'detached' })
+  assert.deepEqual(page.faults, [])
+  await page.context().close()
+})

@@ -1,0 +1,12 @@
+import cases from './cases'
+import devices from './devices'
+import frame from './frame'
+import map from './map'
+import playback from './playback'
+import wall from './wall'
+import type zhCN from '../zh-CN'
+
+type Shape<T> = { [K in keyof T]: T[K] extends string ? string : Shape<T[K]> }
+
+const en: Shape<typeof zhCN> = { ...frame, ...wall, ...map, ...playback, ...cases, ...devices }
+export default en

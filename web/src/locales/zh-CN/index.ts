@@ -1,0 +1,8 @@
+import cases from './cases'
+import devices from './devices'
+import frame from './frame'
+import map from './map'
+import playback from './playback'
+import wall from './wall'
+
+export default { ...frame, ...wall, ...map, ...playback, ...cases, ...devices }
