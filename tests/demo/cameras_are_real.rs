@@ -10,7 +10,11 @@ use zhenbei::demo::{CameraSpec, Outage, PictureSpec, Plan};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zhenbei");
 
 /// Ends the process when dropped, and keeps the file that tells it what to serve.
-struct Running(Child, Option<tempfile::NamedTempFile>);
+struct Running(
+    Child,
+    #[allow(dead_code, reason = "held: the file is removed with it")]
+    Option<tempfile::NamedTempFile>,
+);
 
 impl Drop for Running {
     fn drop(&mut self) {

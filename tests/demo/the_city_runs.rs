@@ -44,7 +44,8 @@ async fn vehicles_are_heard_over_mqtt_and_nothing_is_left_after_the_stop() {
     let url = servers.mqtt_url();
     assert!(plan.cameras.iter().all(|c| c.spec.port > 0));
     assert_eq!(children(dir.path()).len(), 2);
-    let city = tokio::spawn(servers.run(stop.clone()));
+    let mut city = tokio::task::JoinSet::new();
+    city.spawn(servers.run(stop.clone()));
     let mut events = listener(&url).await;
     let (mut messages, mut vehicles) = (0, std::collections::HashSet::new());
     let end = Instant::now() + Duration::from_secs(6);
@@ -62,7 +63,7 @@ async fn vehicles_are_heard_over_mqtt_and_nothing_is_left_after_the_stop() {
     );
     assert!(vehicles.len() > 90, "{} vehicles", vehicles.len());
     stop.cancel();
-    city.await.unwrap().unwrap();
+    city.join_next().await.unwrap().unwrap().unwrap();
     assert_eq!(children(dir.path()), Vec::<i32>::new());
 }
 
@@ -75,7 +76,8 @@ async fn what_dies_is_started_again_at_the_same_address() {
         .await
         .unwrap();
     let url = servers.mqtt_url();
-    let city = tokio::spawn(servers.run(stop.clone()));
+    let mut city = tokio::task::JoinSet::new();
+    city.spawn(servers.run(stop.clone()));
     let before = children(dir.path());
     for pid in &before {
         let pid = rustix::process::Pid::from_raw(*pid).unwrap();
@@ -107,7 +109,7 @@ async fn what_dies_is_started_again_at_the_same_address() {
         }
     }
     stop.cancel();
-    city.await.unwrap().unwrap();
+    city.join_next().await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
