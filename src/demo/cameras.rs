@@ -182,7 +182,7 @@ fn factory(p: &PictureSpec, h265: bool, locked_up: bool, sink: &Sink) -> rtsp::R
     let encode = if h265 {
         format!(
             "x265enc speed-preset=ultrafast tune=zerolatency bitrate={kbps} key-int-max={fps} \
-             option-string=pools=1:frame-threads=1 ! h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1"
+             option-string=pools=none:frame-threads=1:bframes=0:scenecut=0:ctu=16:min-cu-size=16:max-merge=1:no-deblock=1:rd=1:log-level=none ! h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1"
         )
     } else {
         format!(
@@ -193,7 +193,7 @@ fn factory(p: &PictureSpec, h265: bool, locked_up: bool, sink: &Sink) -> rtsp::R
     let factory = rtsp::RTSPMediaFactory::new();
     factory.set_launch(&format!(
         "( appsrc name=picture is-live=true do-timestamp=true format=time max-buffers=2 leaky-type=downstream \
-         caps=video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 ! {encode} )"
+         caps=video/x-raw,format=I420,width={width},height={height},framerate={fps}/1,colorimetry=bt709 ! {encode} )"
     ));
     factory.set_shared(true);
     if locked_up {

@@ -56,6 +56,11 @@ fn free_ports(n: usize) -> Result<Vec<u16>> {
 impl Servers {
     /// Everything answers when this returns. Gives the plan's cameras their ports.
     pub async fn start(dir: &Path, plan: &mut Plan) -> Result<Self> {
+        Self::start_with(dir, plan, this_program()).await
+    }
+
+    /// As [`Servers::start`], with this `program` as the cameras' process.
+    pub async fn start_with(dir: &Path, plan: &mut Plan, program: PathBuf) -> Result<Self> {
         let mut ports = free_ports(plan.cameras.len() + 1)?;
         let broker_port = ports.pop().context("no port is free")?;
         for (camera, port) in plan.cameras.iter_mut().zip(&ports) {
@@ -75,7 +80,7 @@ impl Servers {
         let mut cameras = Server {
             name: "the cameras' process",
             command: Box::new(move || {
-                let mut c = Command::new(this_program());
+                let mut c = Command::new(&program);
                 c.arg("demo-cameras").arg(&spec);
                 c
             }),
