@@ -1,7 +1,13 @@
 //! What happens for every message and every picture. `make bench` runs it; figures are compared within one run, never across
 //! machines (docs/testing.md).
-#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot run should say so at once")]
+#![allow(
+    missing_docs,
+    reason = "criterion's macros make undocumented functions"
+)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot run should say so at once"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,7 +21,8 @@ use zhenbei::video::{Frame, Item, Media, Ring, Start};
 
 const POSITION: &[u8] =
     br#"{"time":"2026-01-01T08:00:00Z","lon":109.7345,"lat":38.2852,"speed_kmh":31.5,"course_deg":270,"ignition":true}"#;
-const SENTENCES: &[u8] = b"$GNRMC,080000.00,A,3817.11200,N,10944.07000,E,17.009,270.0,010126,,,A*74\r\n\
+const SENTENCES: &[u8] =
+    b"$GNRMC,080000.00,A,3817.11200,N,10944.07000,E,17.009,270.0,010126,,,A*74\r\n\
     $GNGGA,080000.00,3817.11200,N,10944.07000,E,1,12,0.8,1060.0,M,-20.0,M,,*5D\r\n";
 /// A picture of a 4 Mbit/s camera at 25 a second.
 const PICTURE: usize = 20_000;
@@ -64,7 +71,8 @@ fn ring(c: &mut Criterion) {
             b.iter_batched(
                 || {
                     let ring = Ring::new(4 << 20);
-                    let cursors: Vec<_> = (0..readers).map(|_| ring.cursor(Start::NextKey)).collect();
+                    let cursors: Vec<_> =
+                        (0..readers).map(|_| ring.cursor(Start::NextKey)).collect();
                     (ring, cursors)
                 },
                 |(ring, mut cursors)| {
@@ -97,8 +105,12 @@ fn live(c: &mut Criterion) {
     };
     let mut group = c.benchmark_group("live message");
     group.throughput(Throughput::Bytes(PICTURE as u64));
-    group.bench_function("reference: copy", |b| b.iter(|| Bytes::copy_from_slice(black_box(&picture))));
-    group.bench_function("header and picture", |b| b.iter(|| header.with_payload(black_box(&picture))));
+    group.bench_function("reference: copy", |b| {
+        b.iter(|| Bytes::copy_from_slice(black_box(&picture)))
+    });
+    group.bench_function("header and picture", |b| {
+        b.iter(|| header.with_payload(black_box(&picture)))
+    });
     group.finish();
 }
 

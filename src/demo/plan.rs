@@ -52,7 +52,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// At least one camera and one vehicle. The ports of the cameras are still zero.
+    /// At least one camera and one vehicle. The ports of the cameras are still zero, their passwords empty.
     pub fn new(cameras: usize, vehicles: usize, seed: u64) -> Self {
         let city = City::new(seed);
         let cameras = cameras.max(1);
@@ -174,7 +174,7 @@ fn camera(city: &City, index: usize, count: usize, (node, edge): (usize, usize))
         port: 0,
         // One of each kind among the first four, and the last one drops out; the rest are plain.
         h265: index == 1,
-        auth: (index == 2).then(|| ("operator".into(), "yulin-2026".into())),
+        auth: (index == 2).then(|| ("operator".into(), String::new())),
         main,
         sub: (index == 3 || index.is_multiple_of(3)).then_some(SMALL),
         outage: (index + 1 == count).then_some(OUTAGE),

@@ -65,6 +65,10 @@ impl Servers {
         let broker_port = ports.pop().context("no port is free")?;
         for (camera, port) in plan.cameras.iter_mut().zip(&ports) {
             camera.spec.port = *port;
+            // No password is known before it is made, not even of a demo camera.
+            if let Some((_, password)) = &mut camera.spec.auth {
+                *password = format!("{:016x}", rand::random::<u64>());
+            }
         }
         let mut broker = Server {
             name: "mosquitto",
