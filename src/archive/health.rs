@@ -27,13 +27,27 @@ pub(super) struct Troubles(Mutex<Parts>);
 #[derive(Debug, Default)]
 struct Parts {
     disk: Option<String>,
+    /// Apart from `disk`: a write into the page cache that works says nothing about it.
+    sync: Option<String>,
     index: Option<String>,
+    /// What only a restart mends.
+    unindexed: Option<String>,
     retention: Option<String>,
 }
 
 impl Troubles {
     pub(super) fn disk(&self, message: Option<String>) -> bool {
         set(&mut self.lock().disk, message)
+    }
+
+    /// Only a sync that worked takes it back.
+    pub(super) fn sync(&self, message: Option<String>) -> bool {
+        set(&mut self.lock().sync, message)
+    }
+
+    /// Stands until the daemon is started again.
+    pub(super) fn unindexed(&self, message: String) -> bool {
+        set(&mut self.lock().unindexed, Some(message))
     }
 
     pub(super) fn index(&self, message: Option<String>) -> bool {
@@ -46,15 +60,17 @@ impl Troubles {
 
     pub(super) fn health(&self) -> Health {
         let parts = self.lock();
-        let state = if parts.disk.is_some() {
+        let degraded = [&parts.index, &parts.unindexed, &parts.retention];
+        let state = if parts.disk.is_some() || parts.sync.is_some() {
             HealthState::Paused
-        } else if parts.index.is_some() || parts.retention.is_some() {
+        } else if degraded.iter().any(|p| p.is_some()) {
             HealthState::Degraded
         } else {
             HealthState::Ok
         };
-        let said: Vec<&str> = [&parts.disk, &parts.index, &parts.retention]
+        let said: Vec<&str> = [&parts.disk, &parts.sync]
             .into_iter()
+            .chain(degraded)
             .flatten()
             .map(String::as_str)
             .collect();
@@ -101,4 +117,12 @@ pub(super) fn disk_message(folder: &std::path::Path, e: &io::Error) -> String {
              the daemon; it is tried again every second"
         )
     }
+}
+
+pub(super) fn sync_message(folder: &std::path::Path, e: &io::Error) -> String {
+    let folder = folder.display();
+    format!(
+        "recording does not work: what is written to {folder} cannot be made durable ({e}) and is not kept; check the disk's \
+         health and free space, and replace it if this comes back; every new file is tried again"
+    )
 }

@@ -30,7 +30,6 @@ pub struct HlsPlaylist {
 pub struct SegmentReader {
     body: Arc<Body>,
     len: u64,
-    closed: bool,
     id: SegmentId,
 }
 
@@ -136,23 +135,25 @@ impl Archive {
 
     /// A segment file of this stream, for the byte ranges of [`Archive::hls`].
     pub async fn segment(&self, stream: &StreamKey, id: SegmentId) -> Result<SegmentReader> {
-        let part = self.inner.db.archive_segment(id).await?;
-        let pinned = self.inner.pins.pin(vec![id]);
-        match (part, pinned) {
-            (Some(part), Some(pinned)) if part.row.segment.stream == *stream => {
+        let gone = || {
+            Error::not_found(
+                "no_footage",
+                format!("{stream} has no recorded file {id} (any more)"),
+            )
+        };
+        // Pinned first: what is found after that stays.
+        let pinned = self.inner.pins.pin(vec![id]).ok_or_else(gone)?;
+        match self.inner.db.archive_segment(id).await? {
+            Some(part) if part.row.segment.stream == *stream => {
                 let row = part.row;
                 let dir = self.inner.dir.clone();
                 Ok(SegmentReader {
                     body: Arc::new(of_file(dir, &row.segment.path, row.bytes, pinned)),
                     len: row.bytes,
-                    closed: row.closed,
                     id,
                 })
             }
-            _ => Err(Error::not_found(
-                "no_footage",
-                format!("{stream} has no recorded file {id} (any more)"),
-            )),
+            _ => Err(gone()),
         }
     }
 }
@@ -165,11 +166,6 @@ impl SegmentReader {
 
     pub fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Nothing will be appended any more: answers may be cached for ever.
-    pub fn is_closed(&self) -> bool {
-        self.closed
     }
 
     /// Strong entity tag: a file only grows.

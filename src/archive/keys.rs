@@ -1,4 +1,4 @@
-//! Single key frames: for stills and for looking around quickly.
+//! Single key frames, for stills.
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -9,14 +9,12 @@ use super::gop::micros;
 use super::recovery::{blocking, open};
 use super::samples::SampleTable;
 use super::{Archive, params};
-use crate::model::{Error, Result, StreamKey, TimeRange, UtcMicros};
+use crate::model::{Error, Result, StreamKey, UtcMicros};
 use crate::store::database::{FragmentRow, SegmentPart, SegmentRow};
 use crate::video::StreamParams;
 
 /// Files looked at, backwards, for a key frame: cameras with GOPs of many minutes exist, with GOPs of hours not.
 const LOOK_BACK: i64 = 8;
-/// Key frames in one answer.
-const MOST: usize = 1_000;
 
 /// A picture that can be decoded alone.
 #[derive(Clone, Debug)]
@@ -40,51 +38,25 @@ impl Archive {
         stream: &StreamKey,
         at: UtcMicros,
     ) -> Result<Option<KeyFrame>> {
-        let parts = self.inner.db.archive_before(stream, at, LOOK_BACK).await?;
-        for part in &parts {
-            for row in part.fragments.iter().rev() {
-                if row.fragment.range.from > at {
-                    continue;
-                }
-                let found = key_places(row)?.into_iter().rev().find(|p| p.at <= at);
-                if let Some(place) = found {
-                    return self.read_key(&part.row, place).await.map(Some);
-                }
+        let db = &self.inner.db;
+        // A file may be deleted between looking it up and pinning it: then an older picture may be the last one.
+        for _ in 0..3 {
+            let parts = db.archive_before(stream, at, LOOK_BACK).await?;
+            let Some((row, place)) = last_key(parts, at)? else {
+                return Ok(None);
+            };
+            let id = row.segment.id;
+            if let Some(_pinned) = self.inner.pins.pin(vec![id])
+                && db.archive_segment(id).await?.is_some()
+            {
+                return self.read_key(&row, place).await.map(Some);
             }
+            tokio::task::yield_now().await;
         }
-        Ok(None)
-    }
-
-    /// Key frames of a range, in order, at most `limit`, spread evenly when there are more.
-    pub async fn key_frames(
-        &self,
-        stream: &StreamKey,
-        range: TimeRange,
-        limit: usize,
-    ) -> Result<Vec<KeyFrame>> {
-        let parts = self.inner.db.archive_between(stream, range).await?;
-        let mut places: Vec<(&SegmentRow, Place)> = Vec::new();
-        for SegmentPart { row, fragments } in &parts {
-            for fragment in fragments {
-                let keys = key_places(fragment)?;
-                places.extend(
-                    keys.into_iter()
-                        .filter(|p| range.contains(p.at))
-                        .map(|p| (row, p)),
-                );
-            }
-        }
-        let limit = limit.clamp(1, MOST);
-        let total = places.len();
-        let mut out = Vec::with_capacity(total.min(limit));
-        for (i, (row, place)) in places.into_iter().enumerate() {
-            // The i-th is taken when it begins another of `limit` equal shares.
-            let share = |i: usize| i * limit / total.max(1);
-            if total <= limit || i == 0 || share(i) != share(i - 1) {
-                out.push(self.read_key(row, place).await?);
-            }
-        }
-        Ok(out)
+        Err(Error::unavailable(
+            "archive_busy",
+            format!("recordings of {stream} before {at} are being deleted; try again"),
+        ))
     }
 
     async fn read_key(&self, row: &SegmentRow, place: Place) -> Result<KeyFrame> {
@@ -102,6 +74,20 @@ impl Archive {
             at: place.at,
         })
     }
+}
+
+/// The last key frame at or before `at`; newest file first.
+fn last_key(parts: Vec<SegmentPart>, at: UtcMicros) -> Result<Option<(SegmentRow, Place)>> {
+    for SegmentPart { row, fragments } in parts {
+        let before = fragments.iter().filter(|f| f.fragment.range.from <= at);
+        for fragment in before.rev() {
+            let mut keys = key_places(fragment)?.into_iter().rev();
+            if let Some(place) = keys.find(|p| p.at <= at) {
+                return Ok(Some((row, place)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn key_places(row: &FragmentRow) -> Result<Vec<Place>> {

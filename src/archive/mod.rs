@@ -53,7 +53,7 @@ pub use mse::LiveFragments;
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};
 
-use health::{Troubles, disk_message};
+use health::{Troubles, disk_message, sync_message};
 use retention::Pins;
 use state::StreamState;
 
@@ -72,6 +72,7 @@ struct Inner {
     troubles: Arc<Troubles>,
     streams: Mutex<HashMap<StreamKey, Arc<StreamState>>>,
     pins: Arc<Pins>,
+    planned: clip::Planned,
     /// In the archive, as far as indexed.
     bytes: AtomicU64,
     /// Held while this process uses the folder.
@@ -112,6 +113,7 @@ impl Archive {
             troubles,
             streams: Mutex::default(),
             pins: Arc::default(),
+            planned: clip::Planned::default(),
             bytes: AtomicU64::new(0),
             _lock: lock,
         });
@@ -215,13 +217,21 @@ async fn prepare(
         volume.remove(probe).ok();
         let written = volume
             .create(probe)
-            .and_then(|file| file.write_at(&[0; 4096], 0).and_then(|()| file.sync()));
-        volume.remove(probe).ok();
-        if let Err(e) = written {
-            let message = disk_message(&dir, &e);
-            tracing::error!(error = %e, "{message}");
-            troubles.disk(Some(message));
+            .and_then(|file| file.write_at(&[0; 4096], 0).map(|()| file));
+        match written.map(|file| file.sync()) {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => {
+                let message = sync_message(&dir, &e);
+                tracing::error!(error = %e, "{message}");
+                troubles.sync(Some(message));
+            }
+            Err(e) => {
+                let message = disk_message(&dir, &e);
+                tracing::error!(error = %e, "{message}");
+                troubles.disk(Some(message));
+            }
         }
+        volume.remove(probe).ok();
         Ok(Some(lock))
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| {

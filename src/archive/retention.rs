@@ -1,7 +1,7 @@
 //! Deletes what is too old or too much, oldest first; never what is held, never what is being read.
 //!
-//! A file goes in this order: tombstone and gap into the index, row out (one transaction), then the file. A crash in between
-//! leaves a file with a tombstone, which the next start removes.
+//! A file goes in this order: holds looked at once more, tombstone and gap into the index, row out (one transaction), then the
+//! file. A crash in between leaves a file with a tombstone, which the next start removes.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -59,13 +59,13 @@ impl Pins {
     }
 
     /// Whether it may be deleted; nobody can pin it from then on.
-    fn condemn(&self, id: SegmentId) -> bool {
+    pub(super) fn condemn(&self, id: SegmentId) -> bool {
         let mut sets = self.lock();
         !sets.reading.contains_key(&id) && sets.deleting.insert(id)
     }
 
     /// The deletion is over, done or not.
-    fn release(&self, id: SegmentId) {
+    pub(super) fn release(&self, id: SegmentId) {
         self.lock().deleting.remove(&id);
     }
 
@@ -203,9 +203,14 @@ impl Inner {
         if tombstones.is_empty() {
             return Ok(0);
         }
-        self.db.archive_bury(&tombstones).await?;
-        let n = tombstones.len();
+        // A hold put since it was looked for keeps its files: only what was really buried goes.
+        let buried = self.db.archive_bury(&tombstones).await?;
+        self.planned.forget(&buried);
+        let n = buried.len();
         for t in tombstones {
+            if !buried.contains(&t.segment) {
+                continue;
+            }
             self.bytes
                 .fetch_sub(t.bytes.min(self.bytes()), Ordering::Relaxed);
             tracing::info!(stream = %t.stream, file = %t.path, rule = %t.rule, "recording deleted");

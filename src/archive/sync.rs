@@ -1,11 +1,12 @@
 //! Makes what was written durable, then tells: sync the files, commit the index, publish `durable_until`. In that order.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::Inner;
 use super::disk::{DiskPool, Written};
-use super::health::{cause_of, disk_message};
-use crate::model::{GapCause, Result, StreamKey, TimeRange};
+use super::health::{cause_of, sync_message};
+use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange};
 use crate::store::database::{ArchiveCommit, SegmentPart};
 use crate::telemetry::{Metric, count, gauge, observe};
 
@@ -13,10 +14,63 @@ use crate::telemetry::{Metric, count, gauge, observe};
 const CARRIED: usize = 200_000;
 
 /// Durable, not yet in the index.
-#[derive(Default)]
 pub(super) struct Carry {
     parts: Vec<SegmentPart>,
     fragments: usize,
+    limit: usize,
+    /// Files of which something was dropped, as long as they grow. A later row of theirs would tell recovery that the index
+    /// has all of the file.
+    given_up: HashSet<SegmentId>,
+}
+
+impl Default for Carry {
+    fn default() -> Self {
+        Self {
+            parts: Vec::new(),
+            fragments: 0,
+            limit: CARRIED,
+            given_up: HashSet::new(),
+        }
+    }
+}
+
+impl Carry {
+    fn add(&mut self, parts: Vec<SegmentPart>) {
+        for part in parts {
+            let id = part.row.segment.id;
+            if self.given_up.contains(&id) {
+                if part.row.closed {
+                    self.given_up.remove(&id);
+                }
+                continue;
+            }
+            self.fragments += part.fragments.len();
+            self.parts.push(part);
+        }
+    }
+
+    /// Drops whole files, oldest first, until no more fragments are left than it may hold; returns how many files.
+    fn shrink(&mut self) -> usize {
+        let mut dropped = 0;
+        while self.fragments > self.limit
+            && let Some(id) = self.parts.first().map(|p| p.row.segment.id)
+        {
+            let mut closed = false;
+            self.parts.retain(|p| {
+                if p.row.segment.id != id {
+                    return true;
+                }
+                closed |= p.row.closed;
+                self.fragments -= p.fragments.len();
+                false
+            });
+            if !closed {
+                self.given_up.insert(id);
+            }
+            dropped += 1;
+        }
+        dropped
+    }
 }
 
 struct Failed {
@@ -28,6 +82,14 @@ struct Failed {
 impl Inner {
     /// One round. An error means that the index could not be written; the rows are kept for the next round.
     pub(super) async fn sync_round(&self, disk: &DiskPool, carry: &mut Carry) -> Result<()> {
+        self.keep(disk, carry).await;
+        let done = self.commit(carry).await;
+        self.tell(disk);
+        done
+    }
+
+    /// Makes durable what was written; the rows go into `carry`.
+    async fn keep(&self, disk: &DiskPool, carry: &mut Carry) {
         let written = disk.collect().await;
         if !written.is_empty() {
             let begun = std::time::Instant::now();
@@ -39,22 +101,21 @@ impl Inner {
                     state.lost(range, f.cause);
                 }
             }
-            carry.fragments += parts.iter().map(|p| p.fragments.len()).sum::<usize>();
-            carry.parts.extend(parts);
+            carry.add(parts);
         }
-        while carry.fragments > CARRIED && !carry.parts.is_empty() {
-            // The files hold them: the next start reads them back.
-            let dropped = carry.parts.remove(0);
-            carry.fragments -= dropped.fragments.len();
-            self.troubles.index(Some(
-                "the database was away for too long: the newest recordings are in their files but not in the index; \
-                 restart the daemon once the database answers, it reads them back"
+        // The files hold what is dropped: the next start reads them back.
+        let dropped = carry.shrink();
+        if dropped > 0 {
+            tracing::error!(
+                files = dropped,
+                "the database is away for too long; these recordings come into the index at the next start"
+            );
+            self.troubles.unindexed(
+                "the database was away for too long: some recordings are in their files but not in the index; restart the \
+                 daemon once the database answers, it reads them back"
                     .into(),
-            ));
+            );
         }
-        let done = self.commit(carry).await;
-        self.tell(disk);
-        done
     }
 
     async fn make_durable(&self, written: Vec<Written>) -> (Vec<SegmentPart>, Vec<Failed>) {
@@ -63,6 +124,7 @@ impl Inner {
         let root = self.dir.clone();
         let work = tokio::task::spawn_blocking(move || {
             let (mut parts, mut failed) = (Vec::new(), Vec::new());
+            let (mut said, mut worked) = (None, false);
             for w in written {
                 let stream = w.part.row.segment.stream.clone();
                 let ranges = w.part.fragments.iter().map(|f| f.fragment.range).collect();
@@ -81,6 +143,7 @@ impl Inner {
                     .and_then(|()| w.folders.iter().try_for_each(|f| volume.sync_dir(f)));
                 let Err(e) = synced else {
                     parts.push(w.part);
+                    worked = true;
                     continue;
                 };
                 // After a failed fsync the kernel may have dropped the pages and call them clean: nothing since the last
@@ -91,7 +154,7 @@ impl Inner {
                     fragments = w.part.fragments.len(),
                     "a file of the archive could not be made durable; its newest part is suspect and a new file is begun"
                 );
-                troubles.disk(Some(disk_message(&root, &e)));
+                said = Some(sync_message(&root, &e));
                 failed.push(Failed {
                     stream,
                     ranges,
@@ -104,6 +167,12 @@ impl Inner {
                         fragments: Vec::new(),
                     });
                 }
+            }
+            // One file that works does not speak for another that does not.
+            if said.is_some() {
+                troubles.sync(said);
+            } else if worked && troubles.sync(None) {
+                tracing::info!("recordings are made durable again");
             }
             (parts, failed)
         });
@@ -157,11 +226,7 @@ impl Inner {
             state.committed(gaps, stopped);
         }
         for part in &commit.segments {
-            let added: u64 = part
-                .fragments
-                .iter()
-                .map(|f| u64::from(f.fragment.len))
-                .sum();
+            let added = growth(part);
             self.bytes.fetch_add(added, Ordering::Relaxed);
             let key = &part.row.segment.stream;
             let labels = [
@@ -205,7 +270,22 @@ impl Inner {
     }
 }
 
+/// Bytes by which a part makes its file longer in the index; the head of the file counts with its first fragment.
+fn growth(part: &SegmentPart) -> u64 {
+    part.fragments.first().map_or(0, |first| {
+        let begins = if first.fragment.seq == part.row.first_seq {
+            0
+        } else {
+            first.fragment.offset
+        };
+        part.row.bytes.saturating_sub(begins)
+    })
+}
+
 #[allow(clippy::cast_precision_loss, reason = "a gauge is read by people")]
 pub(super) fn as_f64(n: i64) -> f64 {
     n as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,9 +29,10 @@ pub(super) const MANIFEST: &str = "manifest.json";
 
 /// Left free on the disk of the evidence, for manifests and the database beside it.
 const KEPT_FREE: u64 = 64 << 20;
-/// How long to wait for the end of a range to become durable: the archive syncs every second.
-const NOT_YET_TRIES: u32 = 20;
+/// How long to wait for the end of a range to become durable, twice as long each time: the archive syncs every second, but a
+/// fragment is written when its GOP is whole.
 const NOT_YET_WAIT: Duration = Duration::from_millis(500);
+const NOT_YET_LONGEST: Duration = Duration::from_secs(8);
 
 pub(super) async fn copy(inner: &Inner, id: ExhibitId) -> Result<()> {
     let Some((exhibit, origin)) = inner.parts.db.exhibit(id).await? else {
@@ -168,7 +169,7 @@ impl Job<'_> {
 
     /// "Until now" is asked for a moment before it is durable: waits a little for the end.
     async fn clip_when_durable(&self, key: &StreamKey) -> Result<SourceClip> {
-        let mut tries = 1;
+        let mut wait = NOT_YET_WAIT;
         loop {
             let clip = self
                 .inner
@@ -180,11 +181,13 @@ impl Job<'_> {
                 .gaps
                 .iter()
                 .any(|(_, cause)| *cause == GapCause::NotYet);
-            if !pending || tries >= NOT_YET_TRIES {
+            if !pending || wait > NOT_YET_LONGEST {
                 return Ok(clip);
             }
-            tries += 1;
-            tokio::time::sleep(NOT_YET_WAIT).await;
+            // Not kept while waiting: it holds files against retention.
+            drop(clip);
+            tokio::time::sleep(wait).await;
+            wait *= 2;
         }
     }
 

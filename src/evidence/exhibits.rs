@@ -173,10 +173,11 @@ impl Exhibits {
     async fn something_is_there(&self, new: &NewExhibit) -> Result<()> {
         let sources = &self.0.parts.sources;
         match &new.subject {
-            Subject::Camera { camera, stream } => sources
-                .clip(&StreamKey::new(camera.clone(), *stream), new.range)
-                .await
-                .map(drop),
+            Subject::Camera { camera, stream } => {
+                sources
+                    .has_footage(&StreamKey::new(camera.clone(), *stream), new.range)
+                    .await
+            }
             Subject::Vehicle(v) => {
                 let fixes = sources.track(v, new.range, MOST_FIXES + 1).await?;
                 if fixes.len() > MOST_FIXES {

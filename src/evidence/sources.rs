@@ -12,9 +12,10 @@ pub struct SourceClip {
     pub len: u64,
     /// Names these bytes.
     pub etag: String,
-    /// Whole GOPs: may begin earlier than asked.
+    /// The part of the asked range that plays.
     pub delivered: TimeRange,
-    /// What is missing of the range that was asked for.
+    /// What is missing of the range that was asked for, also before and behind `delivered`. `NotYet`: its end is still on its
+    /// way to the disk, and the clip is longer a little later.
     pub gaps: Vec<(TimeRange, GapCause)>,
     /// Reads nothing before it is polled.
     pub bytes: ByteStream,
@@ -30,6 +31,10 @@ pub struct SourceStill {
 pub trait Sources: Send + Sync {
     /// `NotFound`/`no_footage` when nothing of the range is recorded.
     async fn clip(&self, stream: &StreamKey, range: TimeRange) -> Result<SourceClip>;
+    /// `NotFound`/`no_footage` as [`Sources::clip`] would say; where that can be told without the work of a clip, it is.
+    async fn has_footage(&self, stream: &StreamKey, range: TimeRange) -> Result<()> {
+        self.clip(stream, range).await.map(drop)
+    }
     /// The key frame at or before `at`, or else the first one after it; `None` when there is none.
     async fn still(&self, stream: &StreamKey, at: UtcMicros) -> Result<Option<SourceStill>>;
     /// At most `limit` fixes in the order of device time.

@@ -168,15 +168,6 @@ async fn stills_at_any_moment() {
             .unwrap()
             .is_none()
     );
-    let some = house
-        .archive
-        .key_frames(&key(), range(0.0, 6.0), 3)
-        .await
-        .unwrap();
-    assert_eq!(
-        some.iter().map(|k| k.at).collect::<Vec<_>>(),
-        [at(0.0), at(2.0), at(4.0)]
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

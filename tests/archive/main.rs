@@ -9,6 +9,9 @@
     reason = "clippy.toml allows them in tests, but does not know helpers of tests as such"
 )]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod footage;
 mod house;
 
@@ -16,6 +19,7 @@ mod a_crash_loses_only_the_tail;
 mod cameras_change_and_misbehave;
 mod clips_play_what_was_asked_for;
 mod every_missing_moment_has_a_cause;
+mod exhibits_say_what_is_missing;
 mod playlists_play;
 mod retention_respects_holds;
 mod the_disk_fails;

@@ -1,13 +1,16 @@
 //! Old recordings go, held ones stay, and what went is said.
 
 use std::fs;
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use zhenbei::model::GapCause;
-use zhenbei::store::database::Hold;
+use sqlx::Connection;
+use zhenbei::model::{GapCause, Secret, TimeRange};
+use zhenbei::store::Database;
+use zhenbei::store::database::{ArchiveCommit, Hold, SegmentPart, Tombstone};
 
-use crate::footage;
 use crate::house::{House, T0, at, key, range, tiles};
+use crate::{footage, support};
 
 async fn house() -> House {
     let mut config = crate::house::config();
@@ -61,14 +64,11 @@ async fn what_is_too_old_goes_and_leaves_a_tombstone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_held_stays_and_what_is_read_waits() {
     let house = house().await;
-    let hold = Hold {
-        id: "hold-1".into(),
-        stream: key(),
-        range: range(3.0, 3.1),
-        reason: "case 17".into(),
-        created_at: T0,
-    };
-    house.db.put_archive_hold(&hold).await.unwrap();
+    house
+        .db
+        .put_archive_hold(&hold(range(3.0, 3.1)))
+        .await
+        .unwrap();
     let clip = house.clip(range(8.0, 9.0)).await;
     house.clock.set(at(10.0 * 86_400.0));
     house.archive.tidy().await.unwrap();
@@ -99,6 +99,112 @@ async fn what_is_held_stays_and_what_is_read_waits() {
         house.archive.clip(&key(), range(2.9, 3.2)).await.is_ok(),
         "held"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_put_at_the_last_moment_still_counts() {
+    let house = house().await;
+    let asked = range(0.0, 12.0);
+    let parts = house.db.archive_between(&key(), asked).await.unwrap();
+    // Retention has looked at the holds and decided; now somebody puts one.
+    let tombstones: Vec<Tombstone> = parts[..2].iter().map(tombstone).collect();
+    let hold = hold(parts[1].row.range());
+    house.db.put_archive_hold(&hold).await.unwrap();
+    let buried = house.db.archive_bury(&tombstones).await.unwrap();
+    assert_eq!(buried, [parts[0].row.segment.id]);
+    let left = house.db.archive_between(&key(), asked).await.unwrap();
+    assert_eq!(left, parts[1..]);
+    let held = parts[1].row.segment.id;
+    assert!(!house.db.archive_is_buried(held).await.unwrap());
+    house.db.delete_archive_hold(&hold.id).await.unwrap();
+    let buried = house.db.archive_bury(&tombstones[1..]).await.unwrap();
+    assert_eq!(buried, [held]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_being_put_on_postgresql_is_waited_for() {
+    let house = house().await;
+    let parts = house
+        .db
+        .archive_between(&key(), range(0.0, 12.0))
+        .await
+        .unwrap();
+    let server = support::servers::postgres();
+    let db = Database::open(&Secret::new(server.url())).await.unwrap();
+    let commit = ArchiveCommit {
+        segments: parts[..2].to_vec(),
+        ..ArchiveCommit::default()
+    };
+    db.archive_commit(&commit).await.unwrap();
+    let hold = hold(parts[1].row.range());
+
+    // Another process has put it and not yet committed.
+    let mut other = sqlx::PgConnection::connect(&server.url()).await.unwrap();
+    sqlx::query("BEGIN").execute(&mut other).await.unwrap();
+    sqlx::query(
+        "INSERT INTO archive_holds (id, camera, role, from_us, to_us, reason, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(&hold.id)
+    .bind(hold.stream.camera.as_str())
+    .bind(hold.stream.role.as_str())
+    .bind(hold.range.from.micros())
+    .bind(hold.range.to.micros())
+    .bind(&hold.reason)
+    .bind(hold.created_at.micros())
+    .execute(&mut other)
+    .await
+    .unwrap();
+    let tombstones: Vec<Tombstone> = parts[..2].iter().map(tombstone).collect();
+    let mut bury = Box::pin(db.archive_bury(&tombstones));
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut bury).await;
+    assert!(early.is_err(), "decided without the hold: {early:?}");
+    sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+    let buried = tokio::time::timeout(Duration::from_secs(20), bury).await;
+    assert_eq!(buried.unwrap().unwrap(), [parts[0].row.segment.id]);
+    db.close().await;
+}
+
+fn tombstone(part: &SegmentPart) -> Tombstone {
+    let (row, last) = (&part.row, part.fragments.last().unwrap());
+    Tombstone {
+        segment: row.segment.id,
+        stream: row.segment.stream.clone(),
+        path: row.segment.path.clone(),
+        range: row.range(),
+        first_seq: row.first_seq,
+        last_seq: last.fragment.seq,
+        last_sha256: last.fragment.sha256,
+        bytes: row.bytes,
+        rule: "retention_days = 1".into(),
+        deleted_at: at(90_000.0),
+    }
+}
+
+fn hold(range: TimeRange) -> Hold {
+    Hold {
+        id: "hold-1".into(),
+        stream: key(),
+        range,
+        reason: "case 17".into(),
+        created_at: T0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_counts_against_max_bytes_is_what_is_on_the_disk() {
+    let house = house().await;
+    let files = house.db.archive_paths(&key()).await.unwrap();
+    assert!(files.len() >= 5);
+    let on_disk = |path| fs::metadata(house.dir().join(path)).unwrap().len();
+    assert_eq!(
+        house.archive.bytes(),
+        files.keys().map(on_disk).sum::<u64>(),
+        "heads of files too"
+    );
+    house.clock.set(at(10.0 * 86_400.0));
+    house.archive.tidy().await.unwrap();
+    assert_eq!(house.archive.bytes(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

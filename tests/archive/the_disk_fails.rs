@@ -24,6 +24,8 @@ struct Faults {
     full: AtomicBool,
     broken_sync: AtomicBool,
     write_ms: AtomicU64,
+    /// Writes that worked.
+    writes: AtomicU64,
 }
 
 struct FaultyFile {
@@ -75,6 +77,7 @@ impl SegmentFile for FaultyFile {
             self.inner.write_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(full());
         }
+        self.faults.writes.fetch_add(1, Ordering::Relaxed);
         self.inner.write_at(bytes, offset)
     }
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -172,6 +175,44 @@ async fn a_failed_sync_makes_its_range_suspect_and_begins_a_new_file() {
         house.db.archive_paths(&key()).await.unwrap().len() >= 2,
         "the same file is not used again"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_work_do_not_hide_that_nothing_is_made_durable() {
+    let (mut house, faults) = house().await;
+    let f = footage::h264(24);
+    house.play(&f, 0.0, 3.0, T0);
+    house.durable(at(2.0)).await;
+    faults.broken_sync.store(true, Ordering::Relaxed);
+    house.play_on(&f, 3.0, 5.0, T0);
+    let archive = house.archive.clone();
+    until("the error is told", move || {
+        archive.health().state == HealthState::Paused
+    })
+    .await;
+    // Each of these pictures is written into the page cache without an error.
+    let begun = faults.writes.load(Ordering::Relaxed);
+    for second in 5..15 {
+        let t = f64::from(second);
+        house.play_on(&f, t, t + 1.0, T0);
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let health = house.archive.health();
+            assert_eq!(health.state, HealthState::Paused, "{health:?}");
+            let message = health.message.unwrap();
+            assert!(message.contains("cannot be made durable"), "{message}");
+        }
+    }
+    assert!(faults.writes.load(Ordering::Relaxed) > begun + 5);
+    faults.broken_sync.store(false, Ordering::Relaxed);
+    house.play_on(&f, 15.0, 24.0, T0);
+    let archive = house.archive.clone();
+    until("it works again", move || {
+        archive.health().state == HealthState::Ok
+    })
+    .await;
+    house.stop().await;
+    assert_eq!(house.archive.health().message, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,8 +47,6 @@ pub(crate) struct Recorded {
     pub(crate) breaks: AtomicBool,
     /// The clip never ends.
     pub(crate) hangs: AtomicBool,
-    /// How many more times the end of the range is not durable yet.
-    pub(crate) not_yet: AtomicUsize,
     pub(crate) clips: AtomicUsize,
 }
 
@@ -76,26 +74,13 @@ impl Sources for Recorded {
         } else {
             stream::iter(pieces).boxed()
         };
-        let waits = self.not_yet.load(Ordering::SeqCst);
-        let (to, cause) = if waits > 0 {
-            self.not_yet.store(waits - 1, Ordering::SeqCst);
-            (range.to - 500_000, GapCause::NotYet)
-        } else {
-            (range.to, GapCause::RtpLoss)
-        };
-        let lost = TimeRange {
-            from: to - 200_000,
-            to: range.to,
-        };
+        // The last pictures are lost.
+        let end = range.to - 200_000;
         Ok(SourceClip {
             len: 3_000_000,
             etag: "\"abc\"".into(),
-            // Whole GOPs: begins a little earlier than asked.
-            delivered: TimeRange {
-                from: range.from - 1_200_000,
-                to,
-            },
-            gaps: vec![(lost, cause)],
+            delivered: TimeRange { to: end, ..range },
+            gaps: vec![(TimeRange { from: end, ..range }, GapCause::RtpLoss)],
             bytes,
         })
     }

@@ -7,6 +7,7 @@
 
 mod moov;
 mod plan;
+mod planned;
 mod read;
 
 use std::io;
@@ -17,11 +18,16 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::Archive;
-use crate::model::{Error, ErrorKind, GapCause, Result, StreamKey, TimeRange, UtcMicros};
+use crate::model::{
+    Error, ErrorKind, GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros, tile,
+};
 use crate::store::database::SegmentPart;
 
 use super::retention::Pinned;
 use plan::Plan;
+pub(in crate::archive) use planned::Planned;
+use planned::{Key, Made};
+use read::Layout;
 pub(in crate::archive) use read::{Body, of_file, stream_of};
 
 /// A longer clip is asked for in pieces: its tables would not fit in memory at ease.
@@ -48,10 +54,13 @@ pub struct ClipFragment {
     pub packets_lost: u32,
 }
 
+type Gaps = Arc<[(TimeRange, GapCause)]>;
+
 /// Cheap to clone. While a clone lives, retention leaves its files alone.
 #[derive(Clone, Debug)]
 pub struct Clip {
     head: Arc<Facts>,
+    gaps: Gaps,
     body: Arc<Body>,
 }
 
@@ -60,11 +69,17 @@ struct Facts {
     etag: String,
     delivered: TimeRange,
     media_from: UtcMicros,
-    gaps: Vec<(TimeRange, GapCause)>,
     audio: ClipAudio,
     fragments: Vec<ClipFragment>,
     codecs: Vec<String>,
     frames: usize,
+}
+
+impl Facts {
+    /// Memory it takes, about.
+    fn weight(&self) -> usize {
+        self.fragments.len() * size_of::<ClipFragment>()
+    }
 }
 
 impl Archive {
@@ -73,6 +88,17 @@ impl Archive {
     /// Errors: `bad_range` (too long), `range_in_future`, `no_footage` (says what is nearest), `codec_changed`.
     pub async fn clip(&self, stream: &StreamKey, range: TimeRange) -> Result<Clip> {
         self.check(stream, range)?;
+        // Before the look-up: what becomes durable meanwhile makes this plan one that is not found again.
+        let key = || Key::new(stream, range, self.durable_until(stream));
+        if let Some(clip) = self.planned(&key()).await? {
+            return Ok(clip);
+        }
+        let _turn = self.inner.planned.turn().await?;
+        let key = key();
+        // Whoever had the turn before may have planned the same.
+        if let Some(clip) = self.planned(&key).await? {
+            return Ok(clip);
+        }
         // A file may be deleted between looking it up and pinning it: then it is looked up again, and is gone.
         for _ in 0..3 {
             let parts = self.with_lead_in(stream, range).await?;
@@ -88,13 +114,63 @@ impl Archive {
                     .zip(&again)
                     .all(|(a, b)| a.row.segment.id == b.row.segment.id);
             if same {
-                return self.build(stream, range, parts, pinned).await;
+                return self.build(key, parts, pinned).await;
             }
         }
         Err(Error::unavailable(
             "archive_busy",
             format!("recordings of {stream} are being deleted in this range; try again"),
         ))
+    }
+
+    /// Whether anything of the range is recorded, without the work of a clip.
+    ///
+    /// Errors: as of [`Archive::clip`], but a change of codec is not seen.
+    pub async fn has_footage(&self, stream: &StreamKey, range: TimeRange) -> Result<()> {
+        self.check(stream, range)?;
+        if self
+            .inner
+            .db
+            .archive_spans(stream, range)
+            .await?
+            .iter()
+            .any(|span| span.overlaps(&range))
+        {
+            return Ok(());
+        }
+        Err(self.no_footage(stream, range).await?)
+    }
+
+    async fn planned(&self, key: &Key) -> Result<Option<Clip>> {
+        let Some((made, pinned)) = self.inner.planned.find(key, &self.inner.pins) else {
+            return Ok(None);
+        };
+        let gaps = match made.gaps {
+            Some(gaps) => gaps,
+            None => self.gaps(&key.stream, key.range, &made.facts).await?,
+        };
+        Ok(Some(Clip {
+            head: made.facts,
+            gaps,
+            body: Arc::new(Body::new(made.layout, pinned)),
+        }))
+    }
+
+    /// What the plan does not show of the asked range, and why.
+    async fn gaps(&self, stream: &StreamKey, asked: TimeRange, facts: &Facts) -> Result<Gaps> {
+        let coverage = self.coverage(stream, asked).await?;
+        let shown: Vec<TimeRange> = facts.fragments.iter().map(|f| f.range).collect();
+        let end = facts.delivered.to;
+        // Recorded and yet not in the plan: durable only since it was made, or, before its first picture, not to be decoded
+        // because the key frame is lost.
+        let (_, gaps) = tile(asked, &shown, &coverage.gaps, |at| {
+            if at >= end {
+                GapCause::NotYet
+            } else {
+                GapCause::RtpLoss
+            }
+        });
+        Ok(gaps.into())
     }
 
     fn check(&self, stream: &StreamKey, range: TimeRange) -> Result<()> {
@@ -119,13 +195,9 @@ impl Archive {
         Ok(())
     }
 
-    async fn build(
-        &self,
-        stream: &StreamKey,
-        range: TimeRange,
-        parts: Vec<SegmentPart>,
-        pinned: Pinned,
-    ) -> Result<Clip> {
+    async fn build(&self, key: Key, parts: Vec<SegmentPart>, pinned: Pinned) -> Result<Clip> {
+        let (stream, range) = (&key.stream, key.range);
+        let files: Arc<[SegmentId]> = parts.iter().map(|p| p.row.segment.id).collect();
         // Tables of a day are two million pictures: not on a thread that serves others.
         let planned = tokio::task::spawn_blocking(move || {
             let plan = Plan::new(&parts, range)?;
@@ -140,21 +212,28 @@ impl Archive {
         let Some((plan, head)) = planned? else {
             return Err(self.no_footage(stream, range).await?);
         };
-        let coverage = self.coverage(stream, plan.delivered).await?;
-        let etag = plan.etag(stream);
-        let body = Body::new(self.inner.dir.clone(), head, plan.pieces, pinned);
+        let facts = Arc::new(Facts {
+            etag: plan.etag(stream),
+            delivered: plan.delivered,
+            media_from: plan.origin,
+            audio: plan.audio_said,
+            frames: plan.video.sizes.len(),
+            fragments: plan.fragments,
+            codecs: plan.codecs,
+        });
+        let layout = Arc::new(Layout::new(self.inner.dir.clone(), head, plan.pieces));
+        let gaps = self.gaps(stream, range, &facts).await?;
+        let made = Made {
+            facts: Arc::clone(&facts),
+            layout: Arc::clone(&layout),
+            files,
+            gaps: key.settled().then(|| Arc::clone(&gaps)),
+        };
+        self.inner.planned.keep(key, made);
         Ok(Clip {
-            head: Arc::new(Facts {
-                etag,
-                delivered: plan.delivered,
-                media_from: plan.origin,
-                gaps: coverage.gaps,
-                audio: plan.audio_said,
-                frames: plan.video.sizes.len(),
-                fragments: plan.fragments,
-                codecs: plan.codecs,
-            }),
-            body: Arc::new(body),
+            head: facts,
+            gaps,
+            body: Arc::new(Body::new(layout, pinned)),
         })
     }
 
@@ -250,9 +329,10 @@ impl Clip {
         self.head.media_from
     }
 
-    /// Missing intervals within [`Clip::delivered`].
+    /// What is missing of the range that was asked for, also before and behind [`Clip::delivered`]. An end that is not durable
+    /// yet is `NotYet`: the same clip asked for a little later is longer.
     pub fn gaps(&self) -> &[(TimeRange, GapCause)] {
-        &self.head.gaps
+        &self.gaps
     }
 
     pub fn audio(&self) -> ClipAudio {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -18,20 +18,25 @@ use crate::archive::retention::Pinned;
 const CHUNK: u64 = 256 << 10;
 
 pub(in crate::archive) struct Body {
+    layout: Arc<Layout>,
+    _pinned: Pinned,
+}
+
+/// What a virtual file consists of. Keeps no file alive by itself.
+pub(super) struct Layout {
     dir: PathBuf,
     head: Bytes,
     pieces: Vec<Piece>,
     /// Where each piece begins in the virtual file.
     starts: Vec<u64>,
     len: u64,
-    _pinned: Pinned,
 }
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Body")
-            .field("len", &self.len)
-            .field("pieces", &self.pieces.len())
+            .field("len", &self.layout.len)
+            .field("pieces", &self.layout.pieces.len())
             .finish_non_exhaustive()
     }
 }
@@ -40,8 +45,8 @@ impl std::fmt::Debug for Body {
 #[derive(Default)]
 struct Opened(Option<(Arc<str>, File)>);
 
-impl Body {
-    pub(super) fn new(dir: PathBuf, head: Vec<u8>, pieces: Vec<Piece>, pinned: Pinned) -> Self {
+impl Layout {
+    pub(super) fn new(dir: PathBuf, head: Vec<u8>, pieces: Vec<Piece>) -> Self {
         let mut len = head.len() as u64;
         let mut starts = Vec::with_capacity(pieces.len());
         for p in &pieces {
@@ -54,19 +59,32 @@ impl Body {
             pieces,
             starts,
             len,
+        }
+    }
+
+    /// Memory it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        self.head.len() + self.pieces.len() * (size_of::<Piece>() + size_of::<u64>())
+    }
+}
+
+impl Body {
+    pub(super) fn new(layout: Arc<Layout>, pinned: Pinned) -> Self {
+        Self {
+            layout,
             _pinned: pinned,
         }
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.len
+        self.layout.len
     }
 
     pub(super) fn read(
         self: Arc<Self>,
         range: Range<u64>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
-        let end = range.end.min(self.len);
+        let end = range.end.min(self.layout.len);
         let state = Some((self, range.start, Opened::default()));
         futures_util::stream::unfold(state, move |state| async move {
             let (body, at, mut opened) = state?;
@@ -89,27 +107,31 @@ impl Body {
     }
 
     fn read_at(&self, mut at: u64, mut n: u64, opened: &mut Opened) -> io::Result<Bytes> {
+        let layout = &*self.layout;
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let mut out = BytesMut::with_capacity(size(n));
-        let head = self.head.len() as u64;
+        let head = layout.head.len() as u64;
         if at < head {
             let take = n.min(head - at);
-            let part = self.head.get(size(at)..size(at + take)).unwrap_or(&[]);
+            let part = layout.head.get(size(at)..size(at + take)).unwrap_or(&[]);
             if take == n {
-                return Ok(self.head.slice_ref(part));
+                return Ok(layout.head.slice_ref(part));
             }
             out.extend_from_slice(part);
             at += take;
             n -= take;
         }
-        let mut i = self.starts.partition_point(|s| *s <= at).saturating_sub(1);
+        let mut i = layout
+            .starts
+            .partition_point(|s| *s <= at)
+            .saturating_sub(1);
         while n > 0 {
-            let (Some(piece), Some(start)) = (self.pieces.get(i), self.starts.get(i)) else {
+            let (Some(piece), Some(start)) = (layout.pieces.get(i), layout.starts.get(i)) else {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             };
             let skip = at - start;
             let take = n.min(piece.len - skip);
-            let file = opened.file(self, &piece.path)?;
+            let file = opened.file(&layout.dir, &piece.path)?;
             let from = out.len();
             out.resize(from + size(take), 0);
             let place = out.get_mut(from..).unwrap_or(&mut []);
@@ -133,9 +155,9 @@ impl Body {
 }
 
 impl Opened {
-    fn file(&mut self, body: &Body, path: &Arc<str>) -> io::Result<&File> {
+    fn file(&mut self, dir: &Path, path: &Arc<str>) -> io::Result<&File> {
         if self.0.as_ref().is_none_or(|(p, _)| p != path) {
-            self.0 = Some((Arc::clone(path), open(&body.dir, path)?));
+            self.0 = Some((Arc::clone(path), open(dir, path)?));
         }
         match &self.0 {
             Some((_, file)) => Ok(file),
@@ -151,7 +173,7 @@ pub(in crate::archive) fn of_file(dir: PathBuf, path: &str, len: u64, pinned: Pi
         offset: 0,
         len,
     };
-    Body::new(dir, Vec::new(), vec![piece], pinned)
+    Body::new(Arc::new(Layout::new(dir, Vec::new(), vec![piece])), pinned)
 }
 
 pub(in crate::archive) fn stream_of(

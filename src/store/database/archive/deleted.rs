@@ -2,21 +2,35 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row;
+use sqlx::{Any, Row, Transaction};
 
 use super::rows::{key_of, tombstone};
 use super::{Hold, Tombstone, put_gap, stream_id};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
-use crate::store::database::{Database, database_error};
+use crate::store::database::{Database, Engine, database_error};
 
 impl Database {
-    /// Takes files out of the index: tombstone and gap in, row out. The files are removed afterwards by the caller.
-    pub async fn archive_bury(&self, tombstones: &[Tombstone]) -> Result<()> {
+    /// Takes files out of the index: tombstone and gap in, row out. Returns those it took; what is held by now stays. Their files
+    /// are removed afterwards by the caller.
+    pub async fn archive_bury(&self, tombstones: &[Tombstone]) -> Result<Vec<SegmentId>> {
         let doing = "record a deletion";
         let err = |e| database_error(doing, e);
         let mut tx = self.begin(doing).await?;
+        if self.engine == Engine::Postgres {
+            // READ COMMITTED would not see a hold that commits between the look and our commit. SHARE waits for whoever is
+            // putting one and keeps others from it until then; SQLite has one writer anyway.
+            sqlx::query("LOCK TABLE archive_holds IN SHARE MODE")
+                .execute(&mut *tx)
+                .await
+                .map_err(err)?;
+        }
         let mut streams = HashMap::new();
+        let mut buried = Vec::with_capacity(tombstones.len());
         for t in tombstones {
+            if is_held(&mut tx, t).await.map_err(err)? {
+                continue;
+            }
+            buried.push(t.segment);
             let stream = stream_id(&mut tx, &mut streams, &t.stream)
                 .await
                 .map_err(err)?;
@@ -54,7 +68,8 @@ impl Database {
                     .map_err(err)?;
             }
         }
-        tx.commit().await.map_err(err)
+        tx.commit().await.map_err(err)?;
+        Ok(buried)
     }
 
     /// What was deleted of a stream within the range, oldest first.
@@ -146,4 +161,18 @@ impl Database {
             .map_err(|e| database_error(doing, e))?;
         tx.commit().await.map_err(|e| database_error(doing, e))
     }
+}
+
+async fn is_held(tx: &mut Transaction<'static, Any>, t: &Tombstone) -> sqlx::Result<bool> {
+    sqlx::query(
+        "SELECT id FROM archive_holds \
+         WHERE camera = $1 AND role = $2 AND from_us < $3 AND to_us > $4 LIMIT 1",
+    )
+    .bind(t.stream.camera.as_str())
+    .bind(t.stream.role.as_str())
+    .bind(t.range.to.micros())
+    .bind(t.range.from.micros())
+    .fetch_optional(&mut **tx)
+    .await
+    .map(|row| row.is_some())
 }
