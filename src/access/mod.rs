@@ -1,7 +1,8 @@
 //! Who may do what, and who did: people, posts, sessions, tokens, the [`Actor`] that every service call takes, the audit log.
 //!
 //! Promises: no call without an actor; no footage for the system administrator; a secret is never kept, only its hash; every
-//! act is written down before it happens and closed after it, refused attempts too.
+//! act is written down before it happens and closed after it, refused attempts too. Only sign-ins that are held off after too many
+//! failures are counted instead of written one by one.
 
 mod actor;
 mod audit;

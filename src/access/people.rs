@@ -77,6 +77,8 @@ impl Access {
     /// One's own password. Ends one's other sessions.
     pub async fn change_password(&self, actor: &Actor, old: &str, new: &str) -> Result<()> {
         let object = format!("user/{}", actor.name);
+        let now = self.0.clock.now();
+        self.0.throttle.enter(&actor.name, actor.client, now)?;
         audited(
             &self.0.audit,
             actor,
@@ -85,8 +87,6 @@ impl Access {
             "",
             async {
                 let row = self.named(&actor.name).await?;
-                let now = self.0.clock.now();
-                self.0.throttle.enter(&row.name, actor.client, now)?;
                 if !self
                     .0
                     .hasher

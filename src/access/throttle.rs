@@ -1,12 +1,15 @@
-//! A growing wait after failed sign-ins, for each name from each address.
+//! A growing wait after failed sign-ins, for each name from each address, and a budget of failures for each address whatever the
+//! names.
 //!
 //! Kept in memory and bounded: a restart forgives, a flood of names cannot fill the box.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::model::{Error, ErrorKind, Result, UtcMicros};
+use crate::telemetry::SayOncePerSecond;
 
 /// Mistyping is human.
 const FREE: u32 = 5;
@@ -17,8 +20,39 @@ const MOST: usize = 10_000;
 
 type Key = (String, Option<IpAddr>);
 
-#[derive(Default)]
-pub(super) struct Throttle(Mutex<HashMap<Key, Failures>>);
+/// Failures that an address may have at once: a whole hall of people may sit behind one…
+const BUDGET: i64 = 50;
+/// …and how long until one more is allowed. Each failure is a line in the log and a tenth of a second of a core.
+const REFILL_US: i64 = 2_000_000;
+/// Addresses that are named when they are held off; more share one line.
+const NAMED: usize = 100;
+
+pub(super) struct Throttle(Mutex<Held>);
+
+struct Held {
+    names: HashMap<Key, Failures>,
+    /// When the budget of an address will be whole again.
+    addresses: HashMap<Option<IpAddr>, UtcMicros>,
+    say: SayOncePerSecond<Option<IpAddr>>,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self(Mutex::new(Held {
+            names: HashMap::new(),
+            addresses: HashMap::new(),
+            say: SayOncePerSecond::new(NAMED),
+        }))
+    }
+}
+
+/// One customer has a whole /64 of IPv6 addresses (RFC 6177).
+fn network(client: Option<IpAddr>) -> Option<IpAddr> {
+    client.map(|c| match c.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    })
+}
 
 #[derive(Clone, Copy)]
 struct Failures {
@@ -28,20 +62,92 @@ struct Failures {
 }
 
 impl Throttle {
-    /// Counts the attempt as failed until [`Self::passed`] says otherwise, so that attempts side by side gain nothing.
+    /// Counts the attempt as failed until [`Self::passed`] says otherwise, so that attempts side by side gain nothing. Who is held
+    /// off is counted and said once a second, not written into the audit log each time.
     pub(super) fn enter(&self, name: &str, client: Option<IpAddr>, now: UtcMicros) -> Result<()> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
+        let entered = held.enter(name, client, now);
+        let at = Instant::now();
+        let mut said = held.say.due(at);
+        if entered.is_err()
+            && let Some(count) = held.say.hear(&client, at)
+        {
+            said.push((Some(client), count));
+        }
+        drop(held);
+        for (client, count) in said {
+            let client = match client {
+                Some(Some(address)) => address.to_string(),
+                Some(None) => "unknown".to_owned(),
+                None => "others".to_owned(),
+            };
+            tracing::warn!(client, count, "sign-ins held off after too many failures");
+        }
+        entered
+    }
+
+    pub(super) fn passed(&self, name: &str, client: Option<IpAddr>) {
+        let mut held = self.lock();
+        held.names.remove(&(name.to_owned(), client));
+        if let Some(whole_at) = held.addresses.get_mut(&network(client)) {
+            *whole_at = *whole_at + -REFILL_US;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn enter(&mut self, name: &str, client: Option<IpAddr>, now: UtcMicros) -> Result<()> {
         let key = (name.to_owned(), client);
-        if let Some(f) = held.get(&key)
+        if let Some(f) = self.names.get(&key)
             && now < f.wait_until
         {
-            let seconds = f.wait_until.micros_since(now).div_euclid(1_000_000) + 1;
-            return Err(Error::new(
-                ErrorKind::TooMuch,
-                "too_many_attempts",
-                format!("too many failed sign-ins as `{name}` from here; try again in {seconds} s"),
+            return Err(held_off(
+                &format!("as `{name}` from here"),
+                f.wait_until,
+                now,
             ));
         }
+        let whole_at = self.address(network(client), now)?;
+        self.addresses.insert(network(client), whole_at);
+        self.count(key, now);
+        Ok(())
+    }
+
+    /// When the budget is whole again with one failure more; an error when there is none left.
+    fn address(&mut self, network: Option<IpAddr>, now: UtcMicros) -> Result<UtcMicros> {
+        if self.addresses.len() >= MOST && !self.addresses.contains_key(&network) {
+            self.addresses.retain(|_, whole_at| *whole_at > now);
+            // Still full: who is nearest to forgiveness is forgiven.
+            if self.addresses.len() >= MOST
+                && let Some(least) = self
+                    .addresses
+                    .iter()
+                    .min_by_key(|(_, w)| **w)
+                    .map(|(k, _)| *k)
+            {
+                self.addresses.remove(&least);
+            }
+        }
+        let whole_at = self
+            .addresses
+            .get(&network)
+            .copied()
+            .unwrap_or(now)
+            .max(now)
+            + REFILL_US;
+        let free_at = whole_at + -(BUDGET * REFILL_US);
+        if free_at > now {
+            return Err(held_off("from this address", free_at, now));
+        }
+        Ok(whole_at)
+    }
+
+    fn count(&mut self, key: Key, now: UtcMicros) {
+        let held = &mut self.names;
         let old = |f: &Failures| now.micros_since(f.last) > FORGET_S * 1_000_000;
         if held.len() >= MOST && !held.contains_key(&key) {
             held.retain(|_, f| !old(f));
@@ -68,13 +174,16 @@ impl Throttle {
             let doubled = 1_i64 << (f.count - FREE).min(20);
             f.wait_until = now + doubled.min(LONGEST_S) * 1_000_000;
         }
-        Ok(())
     }
+}
 
-    pub(super) fn passed(&self, name: &str, client: Option<IpAddr>) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.remove(&(name.to_owned(), client));
-    }
+fn held_off(whom: &str, until: UtcMicros, now: UtcMicros) -> Error {
+    let seconds = until.micros_since(now).div_euclid(1_000_000) + 1;
+    Error::new(
+        ErrorKind::TooMuch,
+        "too_many_attempts",
+        format!("too many failed sign-ins {whom}; try again in {seconds} s"),
+    )
 }
 
 #[cfg(test)]
@@ -93,7 +202,7 @@ mod tests {
         for _ in 0..16 {
             t.enter("li", None, at(now)).unwrap();
             let mut wait = 0;
-            while t.0.lock().unwrap()[&("li".into(), None)].wait_until > at(now + wait) {
+            while t.0.lock().unwrap().names[&("li".into(), None)].wait_until > at(now + wait) {
                 wait += 1;
             }
             waits.push(wait);
@@ -117,12 +226,42 @@ mod tests {
         assert!(t.enter("li", None, at(now)).is_ok());
     }
 
+    fn address(n: u32) -> Option<IpAddr> {
+        Some(IpAddr::V4(n.into()))
+    }
+
     #[test]
-    fn a_flood_of_names_does_not_grow_the_list() {
+    fn an_address_has_a_budget_whatever_the_names() {
         let t = Throttle::default();
-        for n in 0..MOST + 50 {
-            t.enter(&format!("n{n}"), None, at(0)).unwrap();
+        let budget = u32::try_from(BUDGET).unwrap();
+        for n in 0..budget {
+            t.enter(&format!("n{n}"), address(1), at(0)).unwrap();
         }
-        assert!(t.0.lock().unwrap().len() <= MOST);
+        assert!(t.enter("li", address(1), at(0)).is_err(), "used up");
+        assert!(t.enter("li", address(2), at(0)).is_ok(), "another address");
+        assert!(t.enter("li", address(1), at(2)).is_ok(), "one more in 2 s");
+        assert!(t.enter("wang", address(1), at(2)).is_err());
+        // Who passes has used nothing up: a hall of people may sign in behind one address.
+        for n in 0..10 * budget {
+            let name = format!("m{n}");
+            t.enter(&name, address(3), at(3)).unwrap();
+            t.passed(&name, address(3));
+        }
+        let v6 = |text: &str| Some(text.parse().unwrap());
+        for n in 0..budget {
+            t.enter("x", v6(&format!("2001:db8::{n}")), at(4)).unwrap();
+        }
+        assert!(t.enter("y", v6("2001:db8::ffff:1"), at(4)).is_err());
+        assert!(t.enter("y", v6("2001:db8:0:1::1"), at(4)).is_ok());
+    }
+
+    #[test]
+    fn a_flood_of_names_and_addresses_does_not_grow_the_lists() {
+        let t = Throttle::default();
+        for n in 0..u32::try_from(MOST).unwrap() + 50 {
+            t.enter(&format!("n{n}"), address(n), at(0)).unwrap();
+        }
+        let held = t.0.lock().unwrap();
+        assert!(held.names.len() <= MOST && held.addresses.len() <= MOST);
     }
 }

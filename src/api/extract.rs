@@ -23,7 +23,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let client = client_address(parts);
+        let client = client_address(parts, api.config.http.behind_tls);
         if let Some(token) = bearer(&parts.headers) {
             return Ok(Self(
                 api.access
@@ -50,11 +50,30 @@ impl FromRequestParts<Api> for Caller {
     }
 }
 
-pub(super) fn client_address(parts: &Parts) -> Option<IpAddr> {
-    parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|c| c.0.ip())
+/// Where the request comes from. Behind a proxy that is what the proxy says: the last entry of `X-Forwarded-For`, which the proxy
+/// itself has added; those before it are whatever the client wrote.
+fn client_address(parts: &Parts, behind_proxy: bool) -> Option<IpAddr> {
+    let forwarded = || {
+        let lines = parts.headers.get_all("x-forwarded-for");
+        let last = lines.iter().next_back()?.to_str().ok()?;
+        let last = last.rsplit(',').next()?.trim();
+        let address = last.parse::<IpAddr>().ok();
+        address.or_else(|| last.parse::<SocketAddr>().ok().map(|a| a.ip()))
+    };
+    let peer = || Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip());
+    let proxied = behind_proxy.then(forwarded).flatten();
+    proxied.or_else(peer).map(|a| a.to_canonical())
+}
+
+/// The address of a caller who need not be signed in.
+pub(super) struct Client(pub Option<IpAddr>);
+
+impl FromRequestParts<Api> for Client {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Self::Rejection> {
+        Ok(Self(client_address(parts, api.config.http.behind_tls)))
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -157,6 +176,26 @@ impl RangeQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_the_proxy_added_tells_the_address() {
+        let from = |lines: &[&str], behind_proxy| {
+            let mut request = Request::builder();
+            for line in lines {
+                request = request.header("x-forwarded-for", *line);
+            }
+            let mut parts = request.body(()).unwrap().into_parts().0;
+            let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
+            parts.extensions.insert(ConnectInfo(peer));
+            client_address(&parts, behind_proxy).unwrap().to_string()
+        };
+        assert_eq!(from(&["10.0.0.9"], false), "127.0.0.1");
+        assert_eq!(from(&[], true), "127.0.0.1");
+        assert_eq!(from(&["6.6.6.6, 10.0.0.9"], true), "10.0.0.9");
+        assert_eq!(from(&["6.6.6.6", "10.0.0.9"], true), "10.0.0.9");
+        assert_eq!(from(&["[2001:db8::1]:443"], true), "2001:db8::1");
+        assert_eq!(from(&["10.0.0.9, nonsense"], true), "127.0.0.1");
+    }
 
     #[test]
     fn pages_of_other_origins_are_refused() {

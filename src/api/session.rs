@@ -1,15 +1,14 @@
 //! `/session`, `/me`.
 
 use axum::Json;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use utoipa::ToSchema;
 
-use super::extract::{Body, Caller, SESSION_COOKIE};
+use super::extract::{Body, Caller, Client, SESSION_COOKIE};
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::{Actor, Permission, Role, Via};
@@ -66,13 +65,13 @@ impl Me {
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)))]
 pub(super) async fn sign_in(
     State(api): State<Api>,
-    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Client(client): Client,
     jar: CookieJar,
     Body(input): Body<SignIn>,
 ) -> ApiResult<(CookieJar, Json<Me>)> {
     let signed = api
         .access
-        .sign_in(&input.name, &input.password, Some(client.ip()))
+        .sign_in(&input.name, &input.password, client)
         .await?;
     let mut cookie = Cookie::new(SESSION_COOKIE, signed.secret);
     cookie.set_path("/");

@@ -24,26 +24,30 @@ fn say(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Feeds the watchdog while the runtime turns and the database answers.
+/// Feeds the watchdog while the runtime turns: while it gets any answer about the database. A database that is away or broken is
+/// no reason to be killed, recording goes on without it; only what no longer turns is.
 pub async fn watchdog(db: Database, stop: CancellationToken) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         stop.cancelled().await;
         return;
     };
     let every = limit / 3;
+    let mut well = true;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every.max(Duration::from_millis(100))) => {}
         }
-        match db.ping().await {
-            Ok(()) => say(&[NotifyState::Watchdog]),
-            // PostgreSQL away is no reason to be killed: recording goes on. Only a runtime that no longer turns is.
-            Err(e) if e.is_transient() => say(&[NotifyState::Watchdog]),
-            Err(e) => tracing::error!(
+        let pinged = db.ping().await;
+        say(&[NotifyState::Watchdog]);
+        match &pinged {
+            Ok(()) if !well => tracing::info!("the database answers again"),
+            Err(e) if well => tracing::error!(
                 error = e.chain(),
-                "the watchdog is not fed: the database is broken"
+                "the database does not answer as it should; recording goes on"
             ),
+            Ok(()) | Err(_) => {}
         }
+        well = pinged.is_ok();
     }
 }

@@ -18,6 +18,7 @@ use super::source::Source;
 use super::tracker::{Judged, Tracker};
 use crate::model::{Error, Fix, Result, UtcMicros, VehicleId};
 use crate::store::Database;
+use crate::store::database::REFUSED;
 use crate::store::live::MemoryLive;
 use crate::telemetry::{self, Metric};
 
@@ -52,6 +53,13 @@ pub(super) struct Ingest {
     pub(super) updates: broadcast::Sender<Arc<Vec<Fix>>>,
     pub(super) interval: Duration,
     pub(super) max: usize,
+}
+
+enum Fate {
+    /// For the first time?
+    Stored(bool),
+    /// Why.
+    Refused(String),
 }
 
 #[derive(Default)]
@@ -136,13 +144,32 @@ impl Ingest {
 
     /// `Err`: told to stop while the database refuses; nothing of the batch was acknowledged.
     async fn commit(&self, batch: Batch, stop: &CancellationToken) -> Result<(), usize> {
-        let Some(new) = self.append(&batch, stop).await else {
+        let Some(fates) = self.append(&batch, stop).await else {
             return Err(batch.parcels.len());
         };
         let mut counts = vec![(0u64, 0u64); batch.parcels.len()];
-        for (parcel, is_new) in batch.from.iter().zip(&new) {
-            if let Some((accepted, repeated)) = counts.get_mut(*parcel) {
-                *(if *is_new { accepted } else { repeated }) += 1;
+        let mut placeable = Vec::with_capacity(batch.fixes.len());
+        for ((parcel, fix), fate) in batch.from.iter().zip(batch.fixes).zip(fates) {
+            match (fate, counts.get_mut(*parcel)) {
+                (Fate::Stored(true), Some((accepted, _))) => *accepted += 1,
+                (Fate::Stored(false), Some((_, repeated))) => *repeated += 1,
+                (Fate::Stored(_), None) => {}
+                // Acknowledged all the same: sent again it would be refused again.
+                (Fate::Refused(why), _) => {
+                    if let Some(waiting) = batch.parcels.get(*parcel) {
+                        let what = format!("{fix:?}");
+                        let topic = format!("vehicle {}", fix.vehicle);
+                        waiting
+                            .source
+                            .reject(&topic, "database", why, what.as_bytes());
+                    }
+                    continue;
+                }
+            }
+            // Repeats too: after an error that hid a commit they are the first sight of these fixes, and otherwise none is newer
+            // than what is held.
+            if !fix.flags.is_unplaceable() {
+                placeable.push(fix);
             }
         }
         for (waiting, (accepted, repeated)) in batch.parcels.into_iter().zip(counts) {
@@ -150,10 +177,6 @@ impl Ingest {
             waiting.receipt.committed();
         }
         self.note_seen(batch.seen);
-        // Repeats too: after an error that hid a commit they are the first sight of these fixes, and otherwise none is newer than
-        // what is held.
-        let mut placeable = batch.fixes;
-        placeable.retain(|f| !f.flags.is_unplaceable());
         let moved = self.own.take_newer(&placeable);
         self.mirror.offer(&moved);
         if !moved.is_empty() {
@@ -175,16 +198,42 @@ impl Ingest {
         }
     }
 
-    /// Tries until it works; `None` when stopped meanwhile.
-    async fn append(&self, batch: &Batch, stop: &CancellationToken) -> Option<Vec<bool>> {
-        if batch.fixes.is_empty() {
-            return Some(Vec::new());
+    /// What became of each fix of the batch; `None` when stopped before the database took it. A fix that the database refuses for
+    /// what it is, not for the state the database is in, is found by halving the batch: it must not hold up all others.
+    async fn append(&self, batch: &Batch, stop: &CancellationToken) -> Option<Vec<Fate>> {
+        let mut fates = Vec::with_capacity(batch.fixes.len());
+        // The next piece on top.
+        let mut pieces: Vec<&[Fix]> = vec![&batch.fixes];
+        while let Some(piece) = pieces.pop() {
+            match self.append_piece(batch, piece, stop).await? {
+                Ok(new) => fates.extend(new.into_iter().map(Fate::Stored)),
+                Err(error) if piece.len() <= 1 => {
+                    fates.extend(piece.iter().map(|_| Fate::Refused(error.chain())));
+                }
+                Err(_) => {
+                    let (first, second) = piece.split_at(piece.len() / 2);
+                    pieces.extend([second, first]);
+                }
+            }
+        }
+        Some(fates)
+    }
+
+    /// Tries until it works, or until the database refuses the data itself (`Err`); `None` when stopped meanwhile.
+    async fn append_piece(
+        &self,
+        batch: &Batch,
+        fixes: &[Fix],
+        stop: &CancellationToken,
+    ) -> Option<Result<Vec<bool>>> {
+        if fixes.is_empty() {
+            return Some(Ok(Vec::new()));
         }
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut stopping_since: Option<Instant> = None;
         loop {
             let began = Instant::now();
-            let append = self.database.append_fixes(&batch.fixes);
+            let append = self.database.append_fixes(fixes);
             let error = match tokio::time::timeout(COMMIT_PATIENCE, append).await {
                 Ok(Ok(new)) => {
                     telemetry::observe(Metric::FleetCommit, &[], began.elapsed());
@@ -192,8 +241,9 @@ impl Ingest {
                         tracing::info!(positions = new.len(), "the database takes positions again");
                         batch.parcels.iter().for_each(|p| p.source.well());
                     }
-                    return Some(new);
+                    return Some(Ok(new));
                 }
+                Ok(Err(e)) if e.code() == REFUSED => return Some(Err(e)),
                 Ok(Err(e)) => e,
                 Err(_) => Error::unavailable(
                     "database_down",
@@ -203,7 +253,7 @@ impl Ingest {
             if backoff.attempts() == 0 {
                 tracing::error!(
                     error = %error.chain(),
-                    positions = batch.fixes.len(),
+                    positions = fixes.len(),
                     "positions are not stored; nothing is acknowledged until the database takes them"
                 );
             }

@@ -30,7 +30,7 @@ use self::source::{RejectedBook, Source};
 use self::tracker::Tracker;
 use self::view::Register;
 use crate::config::{FleetConfig, MqttConfig};
-use crate::model::{Clock, Error, Fix, Result, TimeRange, UtcMicros, Vehicle, VehicleId};
+use crate::model::{Clock, Error, Fix, Result, TimeRange, Vehicle, VehicleId};
 use crate::store::live::MemoryLive;
 use crate::store::{Database, LiveState};
 
@@ -317,12 +317,6 @@ impl Fleet {
             .copied();
         let now = inner.clock.now();
         view::position(fix, &inner.register.load(), seen, now, &inner.config)
-    }
-
-    /// When anything last came from the vehicle in this process' life, also a message without a position.
-    pub fn heard(&self, vehicle: &VehicleId) -> Option<UtcMicros> {
-        let seen = self.0.seen.read().unwrap_or_else(PoisonError::into_inner);
-        seen.get(vehicle).map(|s| s.heard)
     }
 
     /// In the order of device time, the oldest first, at most `limit`.

@@ -85,7 +85,7 @@ fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
         401 if step == Step::Streaming => (FaultKind::Closed, "the camera asked to sign in again".to_owned()),
         401 if has_credentials => (
             FaultKind::Unauthorized,
-            "the camera refused this user name and password (401). Tried once, because more tries lock the account: correct \
+            "the camera refused this user name and password (401). Not tried on, because more tries lock the account: correct \
              the password in the camera's address, or try again once it is right at the camera"
                 .to_owned(),
         ),
@@ -121,7 +121,10 @@ fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
         ),
         _ => (FaultKind::Protocol, format!("the camera refused {method} with status {status}")),
     };
-    Fault::new(kind, message)
+    Fault {
+        forbidden: status == 403,
+        ..Fault::new(kind, message)
+    }
 }
 
 fn unanswered(error: &retina::Error, step: Step, authority: &str) -> Fault {

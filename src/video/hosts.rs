@@ -1,8 +1,9 @@
 //! Manners towards one host: few sessions being opened at the same time, and a password tried once.
 //!
 //! A recorder with 32 channels behind one account locks that account after five to seven wrong tries. So as long as a user
-//! and password are not known to be right, one stream tries them while the others of the host wait; what was refused once
-//! is not tried again by any stream until a person asks for it.
+//! and password are not known to be right, one stream tries them while the others of the host wait; what was refused then
+//! is not tried again by any stream until a person asks for it. A refusal of what was right a moment ago proves nothing yet (a
+//! camera that starts, or is overloaded, answers 401 too): it only has to be proved again, by one stream at a time.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -33,6 +34,8 @@ pub(super) struct Host {
 struct Accounts {
     right: HashSet<Account>,
     refused: HashSet<Account>,
+    /// How many streams show pictures with it now.
+    playing: HashMap<Account, usize>,
 }
 
 /// A user and password, not readable.
@@ -66,6 +69,35 @@ impl Proving {
             self.host.accepted.send_modify(|n| *n = n.wrapping_add(1));
         }
     }
+}
+
+/// A stream shows pictures with this account, as long as this lives.
+pub(super) struct Playing {
+    host: Arc<Host>,
+    account: Account,
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        let mut accounts = self.host.accounts();
+        if let Some(n) = accounts.playing.get_mut(&self.account) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                accounts.playing.remove(&self.account);
+            }
+        }
+    }
+}
+
+/// What a refusal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nothing certain: the account was right before. To be proved again.
+    Doubtful,
+    /// This stream is not for this account, which is right for others.
+    Stream,
+    /// The account is wrong, for every stream of this host.
+    Account,
 }
 
 /// May a session be opened now?
@@ -146,15 +178,29 @@ impl Host {
         }
     }
 
-    /// The host answered 401. Returns whether the account as such counts as wrong now, rather than this stream as not
-    /// allowed to it: an account that was right a moment ago has to be refused twice.
-    pub(super) fn refused(&self, account: Account) -> bool {
+    /// The host refused. `proving`: the session was opened to prove the account. `certain`: this stream was refused before
+    /// without a picture since, or the refusal names the stream and not the account.
+    pub(super) fn refused(&self, account: Account, proving: bool, certain: bool) -> Refusal {
         let mut accounts = self.accounts();
-        let was_right = accounts.right.remove(&account);
-        if !was_right {
-            accounts.refused.insert(account);
+        let right = accounts.right.contains(&account);
+        if certain && (right || accounts.playing.contains_key(&account)) {
+            return Refusal::Stream;
         }
-        !was_right
+        // Sessions that were opened while it was right say nothing new when several of them are refused at once.
+        if right || !proving {
+            accounts.right.remove(&account);
+            return Refusal::Doubtful;
+        }
+        accounts.refused.insert(account);
+        Refusal::Account
+    }
+
+    pub(super) fn plays(self: &Arc<Self>, account: Account) -> Playing {
+        *self.accounts().playing.entry(account).or_default() += 1;
+        Playing {
+            host: Arc::clone(self),
+            account,
+        }
     }
 
     /// A person says that it is worth trying again.

@@ -54,6 +54,8 @@ pub(super) enum Event {
     /// The session's first key frame is in the ring.
     FirstPicture,
     SessionEnded(FaultKind),
+    /// A user and password that were right a moment ago were refused: worth one more try.
+    RefusedOnce,
     BackoffElapsed,
     /// A person does not want to wait, or the password that was refused is now known to be right.
     RetryRequested,
@@ -118,9 +120,16 @@ impl Lifecycle {
             (State::Connecting { attempt }, Event::SessionEnded(fault)) => {
                 self.back_off(attempt, fault, now, jitter)
             }
+            (State::Connecting { attempt }, Event::RefusedOnce) => {
+                self.back_off(attempt, FaultKind::Unauthorized, now, jitter)
+            }
             (State::Streaming { attempt, since }, Event::SessionEnded(fault)) => {
-                let stable = now.saturating_duration_since(since) >= self.policy.stable_after;
-                self.back_off(if stable { 1 } else { attempt }, fault, now, jitter)
+                let attempt = self.attempt_after(attempt, since, now);
+                self.back_off(attempt, fault, now, jitter)
+            }
+            (State::Streaming { attempt, since }, Event::RefusedOnce) => {
+                let attempt = self.attempt_after(attempt, since, now);
+                self.back_off(attempt, FaultKind::Unauthorized, now, jitter)
             }
             (State::Backoff { attempt, .. }, Event::BackoffElapsed | Event::RetryRequested) => {
                 State::Connecting {
@@ -136,11 +145,18 @@ impl Lifecycle {
                 | State::Stopped),
                 Event::FirstPicture
                 | Event::SessionEnded(_)
+                | Event::RefusedOnce
                 | Event::BackoffElapsed
                 | Event::RetryRequested,
             ) => state,
         };
         self.state
+    }
+
+    /// A stable session makes the next failure count as the first.
+    fn attempt_after(&self, attempt: u32, since: Instant, now: Instant) -> u32 {
+        let stable = now.saturating_duration_since(since) >= self.policy.stable_after;
+        if stable { 1 } else { attempt }
     }
 
     fn back_off(&self, attempt: u32, fault: FaultKind, now: Instant, jitter: f64) -> State {
@@ -278,6 +294,7 @@ mod tests {
             Just(Event::SessionEnded(FaultKind::Closed)),
             Just(Event::SessionEnded(FaultKind::PictureStopped)),
             Just(Event::SessionEnded(FaultKind::Unauthorized)),
+            Just(Event::RefusedOnce),
             Just(Event::BackoffElapsed),
             Just(Event::RetryRequested),
             Just(Event::StopRequested),

@@ -23,6 +23,9 @@ pub struct SessionSpec {
 pub struct Fault {
     pub kind: FaultKind,
     pub message: String,
+    /// Of `Unauthorized`: the user is known and may not watch this (403). Asking again changes nothing, while a 401 may be a
+    /// camera that is still starting.
+    pub forbidden: bool,
 }
 
 impl Fault {
@@ -30,6 +33,7 @@ impl Fault {
         Self {
             kind,
             message: message.into(),
+            forbidden: false,
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::address::Address;
-use super::hosts::{Account, Host, Leave, Proving};
+use super::hosts::{Account, Host, Leave, Playing, Proving, Refusal};
 use super::hub::{Stream, monotonic_now};
 use super::lifecycle::{Event, Lifecycle, State};
 use super::session::{Fault, SessionRunner, SessionSpec};
@@ -35,8 +35,14 @@ struct Memory {
     account: Option<Account>,
     retries: watch::Receiver<u64>,
     accepted: watch::Receiver<u64>,
-    /// Refused because of its user and password, not because of what it asked for.
-    account_refused: bool,
+    /// The last refusal, if that is how the last session ended.
+    refusal: Option<Refusal>,
+    /// Refused once, and no picture since.
+    doubted: bool,
+    /// The running session was opened to prove the account, and has no picture yet.
+    proving: bool,
+    /// There were pictures since the start of the task.
+    played: bool,
     /// The fault last said at full voice.
     said: Option<FaultKind>,
     reason: Option<Fault>,
@@ -56,7 +62,10 @@ impl StreamTask {
                 .and_then(Account::of),
             retries: self.stream.retries.subscribe(),
             accepted: self.host.accepted(),
-            account_refused: false,
+            refusal: None,
+            doubted: false,
+            proving: false,
+            played: false,
             said: None,
             reason: None,
         };
@@ -79,7 +88,7 @@ impl StreamTask {
                     biased;
                     () = self.stop.cancelled() => Event::StopRequested,
                     Ok(()) = memory.retries.changed() => self.asked_to_retry(&mut memory),
-                    Ok(()) = memory.accepted.changed(), if memory.account_refused => {
+                    Ok(()) = memory.accepted.changed(), if memory.refusal == Some(Refusal::Account) => {
                         if !memory.account.is_some_and(|a| self.host.is_right(a)) {
                             continue;
                         }
@@ -104,6 +113,7 @@ impl StreamTask {
             self.host.forgive(account);
         }
         memory.said = None;
+        memory.doubted = false;
         Event::RetryRequested
     }
 
@@ -121,20 +131,25 @@ impl StreamTask {
         memory.reason = Some(fault);
         // Requests made while the session ran are answered by what comes now.
         memory.retries.mark_unchanged();
-        Event::SessionEnded(kind)
+        if memory.refusal == Some(Refusal::Doubtful) {
+            Event::RefusedOnce
+        } else {
+            Event::SessionEnded(kind)
+        }
     }
 
     /// Opens a session and sees it to its end.
     async fn session(&mut self, memory: &mut Memory) -> Ended {
+        memory.refusal = None;
         let leave = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ended::Stopped,
             leave = self.host.leave(memory.account) => leave,
         };
-        let ended = match leave {
-            Leave::Open(permit, proving) => self.run_session(permit, proving).await,
+        let mut ended = match leave {
+            Leave::Open(permit, proving) => self.run_session(permit, proving, memory).await,
             Leave::Refused => {
-                memory.account_refused = true;
+                memory.refusal = Some(Refusal::Account);
                 return Ended::Failed(Fault::new(
                     FaultKind::Unauthorized,
                     "not tried: this host refused the same user and password for another stream; correct the password in \
@@ -142,20 +157,39 @@ impl StreamTask {
                 ));
             }
         };
-        if let (Ended::Failed(fault), Some(account)) = (&ended, memory.account)
+        if let Ended::Failed(fault) = &mut ended
             && fault.kind == FaultKind::Unauthorized
         {
-            memory.accepted.mark_unchanged();
-            memory.account_refused = self.host.refused(account);
+            self.refused(fault, memory);
         }
         ended
+    }
+
+    /// Does the refusal need a person? A camera that showed pictures a moment ago gets a second try.
+    fn refused(&self, fault: &mut Fault, memory: &mut Memory) {
+        memory.accepted.mark_unchanged();
+        let certain = memory.doubted || fault.forbidden;
+        let refusal = match memory.account {
+            Some(account) => self.host.refused(account, memory.proving, certain),
+            None if memory.played && !certain => Refusal::Doubtful,
+            None => Refusal::Stream,
+        };
+        memory.refusal = Some(refusal);
+        if refusal == Refusal::Doubtful {
+            memory.doubted = true;
+            fault.message =
+                "the camera refused what it accepted before (401); tried once more before a person is asked".to_owned();
+        }
     }
 
     async fn run_session(
         &mut self,
         permit: tokio::sync::OwnedSemaphorePermit,
         proving: Option<Proving>,
+        memory: &mut Memory,
     ) -> Ended {
+        memory.proving = proving.is_some();
+        let mut _playing: Option<Playing> = None;
         let mut sink = SessionSink::new(Arc::clone(&self.stream), permit, proving);
         let progress: Arc<Progress> = sink.progress();
         let token = self.stop.child_token();
@@ -181,6 +215,8 @@ impl StreamTask {
                 () = self.stop.cancelled() => break (Ended::Stopped, true),
                 () = progress.first_picture.notified() => {
                     self.step(Event::FirstPicture);
+                    (memory.proving, memory.doubted, memory.played) = (false, false, true);
+                    _playing = memory.account.map(|account| self.host.plays(account));
                     info!("streaming");
                     self.stream.set_state(StreamState::Streaming, None);
                 }

@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use zhenbei::fleet::PositionFilter;
+
 use crate::house::{House, Publisher, eventually, mqtt, now, position};
 use crate::support::servers;
 
@@ -107,5 +109,51 @@ async fn a_burst_is_not_slowed_down_by_waiting_for_receipts() {
         house.track("truck-018").await.len() == 1_500
     })
     .await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_the_database_refuses_holds_up_no_other() {
+    let (broker, _dir) = servers::mosquitto();
+    let house = House::new().await;
+    house.refuse_one_vehicle().await;
+    // All of it waits at the broker, so that good and bad come in the same batches.
+    let running = house.fleet(vec![mqtt(broker.port)]);
+    let mut device = Publisher::new(broker.port);
+    running.listening(&mut device).await;
+    running.stop().await;
+    let start = now() - 1_000 * SECOND;
+    for i in 0..60 {
+        let name = if i % 20 == 7 {
+            "truck-bad"
+        } else {
+            "truck-017"
+        };
+        device.position(name, start + i * SECOND, 109.7345).await;
+    }
+    let running = house.fleet(vec![mqtt(broker.port)]);
+    eventually(
+        "the good ones are stored, the bad ones are told",
+        async || {
+            let status = running.status();
+            (status.accepted, status.rejected) == (57, 3)
+        },
+    )
+    .await;
+    assert_eq!(house.track("truck-017").await.len(), 57);
+    assert_eq!(house.track("truck-bad").await.len(), 0);
+    let rejected = running.fleet.rejected(10);
+    assert_eq!(rejected.len(), 3);
+    for entry in rejected {
+        assert!(entry.topic.contains("truck-bad"), "{entry:?}");
+        assert!(entry.reason.contains("not this one"), "{entry:?}");
+    }
+    let wall = running.fleet.positions(&PositionFilter::default()).await;
+    assert!(wall.iter().all(|p| p.fix.vehicle.as_str() != "truck-bad"));
+    running.stop().await;
+    // They were acknowledged: the broker has nothing left to send.
+    let running = house.fleet(vec![mqtt(broker.port)]);
+    running.listening(&mut device).await;
+    assert_eq!(running.status().rejected, 0);
     running.stop().await;
 }

@@ -105,6 +105,16 @@ impl House {
         self.execute("ALTER TABLE fixes RENAME TO fixes_away").await;
     }
 
+    /// From here on the database refuses positions of `truck-bad`, and of no other.
+    pub async fn refuse_one_vehicle(&self) {
+        self.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON fixes \
+             WHEN NEW.vehicle_no = (SELECT no FROM fix_vehicles WHERE name = 'truck-bad') \
+             BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )
+        .await;
+    }
+
     pub async fn mend_the_database(&self) {
         self.execute("ALTER TABLE fixes_away RENAME TO fixes").await;
     }

@@ -302,9 +302,21 @@ async fn a_storm_of_sign_ins_is_bounded() {
     assert!(
         answers
             .iter()
-            .all(|a| matches!(*a, "busy" | "bad_credentials")),
+            .all(|a| matches!(*a, "busy" | "bad_credentials" | "too_many_attempts")),
         "{answers:?}"
     );
+    let held_off = answers.iter().filter(|a| **a == "too_many_attempts");
+    assert_eq!(
+        held_off.count(),
+        150,
+        "an address has a budget, whatever the names"
+    );
+    assert_eq!(
+        centre.log().await.len(),
+        50 + 1,
+        "one line for each that was let in, and for adding li"
+    );
+    centre.clock.turn(Duration::from_secs(2));
     assert!(
         centre.access.sign_in("li", PASSWORD, HERE).await.is_ok(),
         "and it is over"

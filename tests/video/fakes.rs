@@ -1,7 +1,7 @@
 //! Cameras made of a few lines, on tokio's clock: what they do is the path of their address.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub const LEAVING: Duration = Duration::from_millis(300);
 
 /// A site of fake cameras. Paths:
 /// `ok` plays · `down` cannot be reached · `hangs` takes the connection and never answers · `panics` · `stubborn` ignores
-/// the stop · `freezes` shows 2 s of pictures, then only sound · `nokey` never sends a key frame · `silent` plays nothing.
+/// the stop · `forbidden` answers 403 · `freezes` shows 2 s of pictures, then only sound · `nokey` never sends a key frame · `silent` plays nothing.
 #[derive(Default)]
 pub struct Site {
     pub attempts: Mutex<Vec<(StreamKey, String, Instant)>>,
@@ -52,6 +52,8 @@ pub struct Site {
     pub password: Mutex<Option<String>>,
     /// Ends every session and refuses new ones.
     pub power_cut: AtomicBool,
+    /// So many sessions more are refused (401), whatever their password.
+    pub stray_refusals: AtomicUsize,
 }
 
 impl Site {
@@ -196,6 +198,20 @@ async fn play(site: &Arc<Site>, url: &url::Url, path: &str, sink: &mut SessionSi
     let right = site.password.lock().unwrap().clone();
     if right.is_some_and(|p| url.password() != Some(&p)) {
         return Fault::new(FaultKind::Unauthorized, "401");
+    }
+    let stray = |n: usize| n.checked_sub(1);
+    if site
+        .stray_refusals
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, stray)
+        .is_ok()
+    {
+        return Fault::new(FaultKind::Unauthorized, "401");
+    }
+    if path == "forbidden" {
+        return Fault {
+            forbidden: true,
+            ..Fault::new(FaultKind::Unauthorized, "403")
+        };
     }
     drop(opening);
     sink.playing();

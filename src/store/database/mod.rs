@@ -164,37 +164,108 @@ impl Database {
 
 /// What was being done, and whether it may work later.
 pub(in crate::store) fn database_error(doing: &'static str, e: sqlx::Error) -> Error {
-    let busy = matches!(
+    let away = matches!(
         &e,
         sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::Io(_)
             | sqlx::Error::WorkerCrashed
     );
-    // SQLITE_FULL is 13, SQLITE_IOERR 10 and its extended codes; PostgreSQL class 53 is "insufficient resources".
     let code = e
         .as_database_error()
         .and_then(|d| d.code())
         .map(|c| c.into_owned())
         .unwrap_or_default();
-    if code == "13" || code == "53100" {
-        Error::unavailable(
+    let fault = match fault_of(&code) {
+        _ if away => Fault::Away,
+        _ if matches!(e, sqlx::Error::Encode(_)) => Fault::Refused,
+        fault => fault,
+    };
+    match fault {
+        Fault::Full => Error::unavailable(
             "disk_full",
             format!("the database could not {doing}: its disk is full; free space on it"),
-        )
-        .because(e)
-    } else if busy
-        || code.starts_with("53")
-        || code.starts_with("57")
-        || code.starts_with("08")
-        || code == "5"
-    {
-        Error::unavailable(
+        ),
+        Fault::Away => Error::unavailable(
             "database_down",
             format!("the database could not {doing}; it will be tried again"),
-        )
-        .because(e)
-    } else {
-        Error::internal("database_error", format!("the database could not {doing}")).because(e)
+        ),
+        Fault::Refused => Error::internal(
+            REFUSED,
+            format!("the database could not {doing}: it does not take this data"),
+        ),
+        Fault::Other => {
+            Error::internal("database_error", format!("the database could not {doing}"))
+        }
+    }
+    .because(e)
+}
+
+/// The code of an error about what was to be written: the database itself is well, and would refuse the same again.
+pub const REFUSED: &str = "database_refused";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Full,
+    Away,
+    Refused,
+    Other,
+}
+
+/// SQLSTATE has five characters (PostgreSQL, appendix A); SQLite's are numbers, the low byte the primary result code
+/// (sqlite.org/rescode.html), and none that exists has five digits.
+fn fault_of(code: &str) -> Fault {
+    if code.len() == 5 {
+        return match code.get(..2) {
+            _ if code == "53100" => Fault::Full,
+            // Connection, resources, operator intervention, and errors of the system such as of its disk.
+            Some("08" | "53" | "57" | "58") => Fault::Away,
+            // Data, constraint, a limit of the program.
+            Some("22" | "23" | "54") => Fault::Refused,
+            Some(_) | None => Fault::Other,
+        };
+    }
+    match code.parse::<u32>().map(|c| c & 0xff) {
+        Ok(13) => Fault::Full,
+        // BUSY, LOCKED, NOMEM, READONLY, IOERR, CANTOPEN, PROTOCOL: nothing that another statement would mend.
+        Ok(5 | 6 | 7 | 8 | 10 | 14 | 15) => Fault::Away,
+        // TOOBIG, CONSTRAINT, MISMATCH, RANGE.
+        Ok(18 | 19 | 20 | 25) => Fault::Refused,
+        Ok(_) | Err(_) => Fault::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_say_whether_it_is_the_disk_the_database_or_the_data() {
+        for (code, fault) in [
+            ("13", Fault::Full),
+            ("53100", Fault::Full),
+            ("5", Fault::Away),
+            ("517", Fault::Away),
+            // SQLITE_IOERR, _IOERR_READ, _IOERR_FSYNC, _CANTOPEN, _CANTOPEN_NOTEMPDIR.
+            ("10", Fault::Away),
+            ("266", Fault::Away),
+            ("1034", Fault::Away),
+            ("14", Fault::Away),
+            ("270", Fault::Away),
+            ("08006", Fault::Away),
+            ("57P01", Fault::Away),
+            ("58030", Fault::Away),
+            // SQLITE_CONSTRAINT_TRIGGER, unique_violation, a byte that is no UTF-8.
+            ("1811", Fault::Refused),
+            ("23505", Fault::Refused),
+            ("22021", Fault::Refused),
+            // No such table, a malformed file.
+            ("1", Fault::Other),
+            ("42P01", Fault::Other),
+            ("11", Fault::Other),
+            ("", Fault::Other),
+        ] {
+            assert_eq!(fault_of(code), fault, "{code}");
+        }
     }
 }
