@@ -40,3 +40,16 @@ test('a camera is added by the form and deleted again; a bad address is refused 
   assert.deepEqual(page.faults, [])
   await page.context().close()
 })
+
+test('a part of the system that is not well is told in the top bar, and no longer when it is well again', async () => {
+  const page = await newPage(browser)
+  let parts = [{ part: 'database', state: 'ok', message: '' }, { part: 'archive', state: 'degraded', message: 'the disk is nearly full' }]
+  await page.route('**/api/v1/health', (route) => route.fulfill({ json: parts }))
+  await signIn(page)
+  await page.waitForSelector('[data-health]')
+  assert.match(await page.textContent('[data-health]'), /录像存储 降级：the disk is nearly full/)
+  parts = parts.map((part) => ({ ...part, state: 'ok', message: '' }))
+  await page.waitForSelector('[data-health]', { state: 'detached', timeout: 15_000 })
+  assert.deepEqual(page.faults, [])
+  await page.context().close()
+})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { api, changed, contrast, moves, newPage, pixels, signIn, startBrowser, until } from './support.mjs'
+import { api, changed, contrast, moves, newPage, pixels, signIn, startBrowser, until, URL_ } from './support.mjs'
 
 let browser
 before(async () => (browser = await startBrowser()))
@@ -80,5 +80,45 @@ test('a camera chosen on the map shows its live picture', async () => {
   const grey = await pixels(page, '[data-camera-panel] canvas')
   assert.ok(contrast(grey) > 4 && changed(grey, grey.map(() => 0)) > 100)
   assert.deepEqual(await page.$$eval('[data-camera-panel] [data-send]', (all) => all.map((one) => one.dataset.send)), ['wall', 'playback', 'case'])
+  await page.context().close()
+})
+
+test('a vehicle that falls silent turns stale by the clock, though the daemon last said it was moving', async () => {
+  const page = await newPage(browser)
+  const LIMIT_S = 20
+  let silent = null
+  await page.route('**/api/v1/system', async (route) => {
+    const answer = await route.fetch()
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), fleet: { stale_after_s: LIMIT_S } } })
+  })
+  // The real stream, but from now on nothing of one vehicle comes through.
+  await page.routeWebSocket('**/api/v1/events', (socket) => {
+    const server = socket.connectToServer()
+    server.onMessage((text) => {
+      const message = JSON.parse(text)
+      if (message.type === 'positions') message.items = message.items.filter((one) => one.vehicle !== silent)
+      socket.send(JSON.stringify(message))
+    })
+  })
+  await signIn(page, '/map')
+  await page.waitForSelector('[data-map-ready=true]', { timeout: 60_000 })
+  const vehicle = await until('a moving vehicle', async () => (await page.getAttribute('[data-overlay]', 'data-probe'))?.split(' ')[0], 30_000)
+  await page.goto(`${URL_}/map?v=${encodeURIComponent(vehicle)}`)
+  await page.waitForSelector('[data-map-ready=true]', { timeout: 60_000 })
+  const state = () => page.getAttribute('[data-vehicle-state]', 'data-vehicle-state')
+  await until('its state to be fresh', async () => (await state()) !== 'stale', 20_000)
+  const counted = async () => Number(await page.textContent('[data-state-count=stale]'))
+  const drawnStale = async () => Number(await page.getAttribute('[data-overlay]', 'data-stale'))
+  silent = vehicle
+  const since = Date.now()
+  const before = await counted()
+  await until('its state to be stale', async () => (await state()) === 'stale', (LIMIT_S + 10) * 1_000)
+  assert.ok(Date.now() - since > 5_000, 'told at once: that was not its age')
+  assert.match(await page.textContent('[data-vehicle-panel]'), /▨ 失联/)
+  await until('the count and the marker to agree', async () => (await counted()) > before && (await drawnStale()) > 0, 5_000)
+  assert.notEqual((await api(page, 'GET', `/vehicles/${vehicle}`)).state, 'stale', 'the daemon still hears it: only the page was cut off')
+  silent = null
+  await until('its state to be fresh again', async () => (await state()) !== 'stale', 20_000)
+  assert.deepEqual(page.faults, [])
   await page.context().close()
 })

@@ -21,6 +21,10 @@ describe('a tile', () => {
   it('shows an error above all', () => {
     expect(tileStatus(facts({ error: 'no such camera' }), 10_000)).toBe('error')
   })
+  it('of a camera that was removed is empty, also while its last picture is young', () => {
+    expect(tileStatus(facts({ removed: true }), 10_001)).toBe('removed')
+    expect(tileStatus(facts({ removed: true, error: 'gone' }), 10_001)).toBe('removed')
+  })
 })
 
 describe('ages', () => {

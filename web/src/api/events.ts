@@ -7,7 +7,7 @@ export type WorldEvent = Stamped &
   (
     | { type: 'snapshot'; positions: Position[]; cameras: Camera[] }
     | { type: 'positions'; items: Position[] }
-    | { type: 'cameras'; items: Camera[] }
+    | { type: 'cameras'; items: Camera[]; removed?: string[] }
     | { type: 'case'; id: string; no: string; state: string }
     | { type: 'skipped'; count: number }
   )
@@ -31,6 +31,7 @@ export class EventsSocket {
     const socket = new WebSocket(`${scheme}://${location.host}/api/v1/events`)
     this.socket = socket
     socket.onmessage = (message: MessageEvent<string>) => {
+      if (this.socket !== socket) return // Given up: what still comes from it is of another time.
       this.link(true)
       this.backoff.reset()
       try {

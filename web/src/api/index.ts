@@ -1,7 +1,7 @@
 // The calls of docs/api.md by name.
 import { call, page, send, url, type Page } from './http'
 import type {
-  Camera, CameraWrite, CaseFile, CaseNew, Coverage, Exhibit, ExhibitRequest, HealthPart, Me, Rejected, SourceInfo, SystemInfo, Time, Track,
+  Camera, CameraWrite, CaseFile, CaseNew, Coverage, Exhibit, ExhibitRequest, HealthPart, Me, Rejected, SavedLayout, SavedLayoutWrite, SourceInfo, SystemInfo, Time, Track,
 } from './types'
 
 const id = encodeURIComponent
@@ -41,5 +41,9 @@ export const api = {
   exhibits: (which: string) => call<Exhibit[]>(`/cases/${id(which)}/exhibits`),
   exhibitFileUrl: (which: string, exhibit: string, file: string, download = false) =>
     url(`/cases/${id(which)}/exhibits/${id(exhibit)}/${id(file)}`, download ? { download: 1 } : {}),
+  layouts: () => call<SavedLayout[]>('/layouts'),
+  putLayout: (which: string, body: SavedLayoutWrite) => call<SavedLayout>(`/layouts/${id(which)}`, { method: 'PUT', body }),
+  removeLayout: (which: string) => call<void>(`/layouts/${id(which)}`, { method: 'DELETE' }),
+
   bundleUrl: (which: string) => url(`/cases/${id(which)}/bundle.zip`),
 }

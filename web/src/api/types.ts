@@ -4,7 +4,7 @@ export type Time = string
 
 export type Permission =
   | 'live.view' | 'recording.view' | 'recording.download' | 'position.view' | 'case.read' | 'case.open' | 'case.file'
-  | 'case.close' | 'exhibit.attach' | 'camera.write' | 'vehicle.write' | 'layout.write' | 'layout.share' | 'audit.read'
+  | 'case.close' | 'exhibit.view' | 'exhibit.attach' | 'camera.write' | 'vehicle.write' | 'layout.write' | 'layout.share' | 'audit.read'
   | 'user.write' | 'system.read'
 
 export interface Me {
@@ -22,6 +22,7 @@ export interface SystemInfo {
   site: { name: string; center: [number, number]; zoom: number }
   basemap: { kind: 'geojson' | 'xyz' | 'wmts' | 'pmtiles' | 'none'; url: string; attribution: string }
   live: { max_tiles: number }
+  fleet?: { stale_after_s: number }
 }
 
 export type CameraState = 'connecting' | 'streaming' | 'backoff' | 'faulted' | 'stopped'
@@ -129,6 +130,10 @@ export interface SourceInfo {
 export interface Rejected { time: Time; source: string; topic: string | null; reason: string; sample: string }
 export interface HealthPart { part: string; state: 'ok' | 'degraded' | 'down'; message: string }
 
+/** An arrangement of the wall that was saved; `own`: the asking person may change it. */
+export interface SavedLayout { id: string; name: string; tiles: number; cameras: (string | null)[]; shared: boolean; own: boolean }
+export type SavedLayoutWrite = Omit<SavedLayout, 'id' | 'own'>
+
 export type CaseState = 'reported' | 'filed' | 'closed' | 'rejected'
 export interface CaseEvent { [key: string]: unknown; time?: Time; actor?: string; action?: string; text?: string | null }
 
@@ -181,6 +186,7 @@ export interface Exhibit {
   case: string
   kind: 'clip' | 'track'
   state: 'working' | 'ready' | 'failed'
+  /** why it failed; on a `ready` one, what could not be had besides (a still picture) */
   error: string | null
   camera: string | null
   vehicle: string | null

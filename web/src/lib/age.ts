@@ -14,12 +14,16 @@ export type TileStatus =
   | 'down'
   /** the daemon refused */
   | 'error'
+  /** the daemon knows no such camera (any more): there is nothing to show */
+  | 'removed'
 
 export interface TileFacts {
   /** when the shown picture reached the daemon, server ms; null before the first */
   shownAtMs: number | null
   cameraState: string | null
   error: string | null
+  /** the register does not have the camera */
+  removed?: boolean
 }
 
 export function ageMs(shownAtMs: number | null, nowMs: number): number | null {
@@ -27,6 +31,7 @@ export function ageMs(shownAtMs: number | null, nowMs: number): number | null {
 }
 
 export function tileStatus(facts: TileFacts, nowMs: number): TileStatus {
+  if (facts.removed) return 'removed'
   if (facts.error !== null) return 'error'
   const age = ageMs(facts.shownAtMs, nowMs)
   const away = facts.cameraState !== null && facts.cameraState !== 'streaming' && facts.cameraState !== 'connecting'

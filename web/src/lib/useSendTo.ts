@@ -33,10 +33,8 @@ export function useSendTo() {
       })
     },
     still(camera: string) {
-      const link = document.createElement('a')
-      link.href = api.stillUrl(camera)
-      link.download = `${camera}.jpg`
-      link.click()
+      // In its own tab: the wall goes on, and from there the picture can be saved or printed.
+      window.open(api.stillUrl(camera), '_blank', 'noopener')
     },
   }
 }

@@ -12,6 +12,8 @@ export interface WallActs {
   closeAll(): void
   replay(): void
   still(): void
+  mark(): void
+  toggleLayouts(): void
   openCase(): void
 }
 
@@ -39,7 +41,7 @@ export function useWallKeys(acts: WallActs) {
   }
 
   const letters: Record<string, () => void> = {
-    f: acts.fullScreen, l: acts.toggleList, r: acts.replay, s: acts.still, c: acts.openCase,
+    f: acts.fullScreen, l: acts.toggleList, r: acts.replay, s: acts.still, m: acts.mark, c: acts.openCase, w: acts.toggleLayouts,
     g: () => acts.setLayout(LAYOUTS[(LAYOUTS.indexOf(acts.state.value.layout) + 1) % LAYOUTS.length] ?? 4),
     delete: () => acts.put(null, acts.state.value.focus),
     escape: () => {

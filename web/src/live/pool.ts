@@ -11,7 +11,7 @@ export interface LiveTile {
   config: TileConfig | null
   cameraState: string | null
   reason: Reason | null
-  error: string | null
+  error: { code: string; detail: string } | null
   stats: TileStats | null
   /** MSE only: what the page's player shows, reckoned by the player itself */
   shownAtMs: number | null
@@ -66,7 +66,7 @@ function heard(message: FromWorker): void {
       one.tile.reason = message.reason
       break
     case 'error':
-      one.tile.error = message.detail
+      one.tile.error = { code: message.code, detail: message.detail }
       break
     case 'segment':
       one.sink.segment(message.init, message.key, message.receivedMs, message.data)

@@ -1,8 +1,9 @@
 // Vehicles and cameras over the map, on one plain canvas. Thousands of markers glide here at ease, and the map below is not drawn
 // again while only they move. Projection is done by hand: the console's maps are never turned or tilted.
 import type { Map as MapLibre } from 'maplibre-gl'
-import type { Camera, Position } from '@/api/types'
+import type { Camera, Position, VehicleState } from '@/api/types'
 import { fade, Glide } from '@/lib/motion'
+import { witnessedAt } from '@/lib/standing'
 import { cameraSprite, classOf, headingSprite, vehicleSprite, type Sprite } from './icons'
 
 export interface OverlayWords {
@@ -11,7 +12,7 @@ export interface OverlayWords {
   plate(position: Position): string
 }
 
-interface Car { position: Position; glide: Glide; atMs: number; x: number; y: number; drawn: boolean }
+interface Car { position: Position; state: VehicleState; glide: Glide; atMs: number; x: number; y: number; drawn: boolean }
 export type Hit = { kind: 'vehicle'; id: string } | { kind: 'camera'; id: string }
 
 const FRAME_MS = 50
@@ -34,7 +35,7 @@ export class Overlay {
   private dirty = true
   private raf = 0
 
-  constructor(private readonly map: MapLibre, private readonly serverNow: () => number, public words: OverlayWords) {
+  constructor(private readonly map: MapLibre, private readonly serverNow: () => number, private readonly standing: (position: Position) => VehicleState, public words: OverlayWords) {
     this.ctx = this.canvas.getContext('2d')!
     Object.assign(this.canvas.style, { position: 'absolute', inset: '0', width: '100%', height: '100%', pointerEvents: 'none' })
     this.canvas.dataset.overlay = ''
@@ -49,11 +50,12 @@ export class Overlay {
     for (const position of items) {
       const fix = { lon: position.lon, lat: position.lat, course: position.course_deg, atMs: Date.parse(position.time) }
       const car = this.cars.get(position.vehicle)
-      if (car) {
+      // Who gives us positions has sorted out late ones: an earlier time here is a clock that was set right.
+      if (car && fix.atMs >= car.atMs) {
         car.glide.aim(fix, now)
         car.position = position
-        car.atMs = Math.max(car.atMs, fix.atMs)
-      } else this.cars.set(position.vehicle, { position, glide: new Glide(fix), atMs: fix.atMs, x: 0, y: 0, drawn: false })
+        car.atMs = fix.atMs
+      } else this.cars.set(position.vehicle, { position, state: position.state, glide: new Glide(fix), atMs: fix.atMs, x: 0, y: 0, drawn: false })
     }
     this.dirty = true
   }
@@ -144,6 +146,7 @@ export class Overlay {
     const visible: Car[] = []
     for (const car of this.cars.values()) {
       car.drawn = false
+      car.state = this.standing(car.position)
       if (!this.show(car.position)) continue
       const place = car.glide.at(now)
       car.x = mercX(place.lon) * world - left
@@ -152,39 +155,41 @@ export class Overlay {
       car.drawn = true
       visible.push(car)
     }
-    visible.sort((a, b) => ORDER[a.position.state] - ORDER[b.position.state])
-    const labelStale = visible.filter((car) => car.position.state === 'stale').length <= STALE_LABELS_AT_MOST && zoom >= 12
+    visible.sort((a, b) => ORDER[a.state] - ORDER[b.state])
+    const stale = visible.filter((car) => car.state === 'stale').length
+    const labelStale = stale <= STALE_LABELS_AT_MOST && zoom >= 12
     for (const car of visible) this.drawCar(car, now, serverNow, size, zoom, labelStale)
-    this.tell(visible, width, height)
+    this.tell(visible, stale, width, height)
     this.drawnAt = now
     this.dirty = false
   }
 
   /** For tests and for people who read the page by other means: how many are drawn, and where the moving one nearest the middle is. */
-  private tell(visible: Car[], width: number, height: number): void {
+  private tell(visible: Car[], stale: number, width: number, height: number): void {
     let nearest = Infinity
     let probe = ''
     for (const car of visible) {
       const away = Math.hypot(car.x - width / 2, car.y - height / 2)
-      if (car.position.state !== 'moving' || away >= nearest) continue
+      if (car.state !== 'moving' || away >= nearest) continue
       nearest = away
       probe = `${car.position.vehicle} ${Math.round(car.x)} ${Math.round(car.y)}`
     }
     this.canvas.dataset.drawn = String(visible.length)
+    this.canvas.dataset.stale = String(stale)
     this.canvas.dataset.probe = probe
   }
 
   private drawCar(car: Car, now: number, serverNow: number, size: number, zoom: number, labelStale: boolean): void {
-    const { position } = car
-    const age = Math.max(0, serverNow - car.atMs)
+    const { position, state } = car
+    const age = Math.max(0, serverNow - witnessedAt(position))
     const name = classOf(position.class)
     // A stale marker says so by its hatching; to fade it as well would hide it.
-    const solid = position.state === 'stale' ? 0.9 : fade(age)
+    const solid = state === 'stale' ? 0.9 : fade(age)
     if (this.selected?.kind === 'vehicle' && this.selected.id === position.vehicle) this.ring(car.x, car.y)
     const course = car.glide.at(now).course
-    if (position.state === 'moving' && course !== null) this.put(this.heading, car.x, car.y, size * 1.3, solid, course)
-    this.put(this.sprite(`${name}:${position.state}`, () => vehicleSprite(name, position.state, this.words.letter(name))), car.x, car.y, size, solid)
-    if (position.state === 'stale' && labelStale) this.label(this.words.staleLabel(age), car.x, car.y + 14 * size + 7, '#c3ccd3')
+    if (state === 'moving' && course !== null) this.put(this.heading, car.x, car.y, size * 1.3, solid, course)
+    this.put(this.sprite(`${name}:${state}`, () => vehicleSprite(name, state, this.words.letter(name))), car.x, car.y, size, solid)
+    if (state === 'stale' && labelStale) this.label(this.words.staleLabel(age), car.x, car.y + 14 * size + 7, '#c3ccd3')
     else if (zoom >= LABELS_FROM_ZOOM) this.label(this.words.plate(position), car.x, car.y + 14 * size + 7, '#dbe7f0')
   }
 

@@ -4,6 +4,7 @@ import { computed, ref } from 'vue'
 import { api } from '@/api'
 import { Problem } from '@/api/http'
 import type { Me, Permission, SystemInfo } from '@/api/types'
+import { STALE_AFTER_S } from '@/lib/standing'
 import { stopLive } from '@/live/pool'
 import { useClock } from './clock'
 import { useWorld } from './world'
@@ -53,5 +54,6 @@ export const useSession = defineStore('session', () => {
   }
 
   const may = computed(() => new Set<Permission>(me.value?.may ?? []))
-  return { me, system, asked, may, resume, signIn, signOut, ended }
+  const staleAfterMs = computed(() => (system.value?.fleet?.stale_after_s ?? STALE_AFTER_S) * 1_000)
+  return { me, system, asked, may, staleAfterMs, resume, signIn, signOut, ended }
 })

@@ -13,6 +13,7 @@ export default {
     signOut: 'Sign out',
   },
   link: { up: 'Connected', connecting: 'Connecting…', down: 'Connection lost, reconnecting', off: 'Not connected', since: 'since {time}' },
+  health: { part: { database: 'Database', live_state: 'Live state', archive: 'Recording store', vehicle_source: 'Vehicle feed' }, more: 'and {n} more', unknown: 'State of the system unknown', because: '{what}: {why}' },
   lang: { switch: '中文', label: 'Switch language' },
   age: { tenths: '{n} s', seconds: '{n} s', minutes: '{n} min', hours: '{n} h', days: '{n} d', none: 'none', ago: '{age} ago' },
   common: {

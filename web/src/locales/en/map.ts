@@ -9,7 +9,7 @@ export default {
     mark: { sanitation: 'S', muck: 'M', bus: 'B', taxi: 'T', patrol: 'P', other: 'O' },
     state: { moving: 'Moving', stopped: 'Stopped', stale: 'Stale' },
     plate: 'Plate', classWord: 'Class', speed: 'Speed', course: 'Course', age: 'Age of position', source: 'Source', flags: 'Flags', position: 'Position', received: 'Received', fixTime: 'Time of fix', noFlags: 'none',
-    flag: { future: 'time in the future', stale_time: 'old time', null_island: 'null island', jump: 'jump', duplicate: 'duplicate', late: 'late', no_checksum: 'no checksum', low_quality: 'low quality' },
+    flag: { future: 'time in the future', stale_time: 'old time', null_island: 'null island', jump: 'jump', duplicate: 'duplicate', late: 'late', no_checksum: 'no checksum', low_quality: 'low quality', no_device_time: 'no device time' },
     unknownVehicle: 'This vehicle is not in the register',
   },
   compass: { n: 'N', ne: 'NE', e: 'E', se: 'SE', s: 'S', sw: 'SW', w: 'W', nw: 'NW' },

@@ -13,6 +13,7 @@ export default {
     signOut: '退出登录',
   },
   link: { up: '连接正常', connecting: '正在连接…', down: '连接中断，正在重连', off: '未连接', since: '自 {time}' },
+  health: { part: { database: '数据库', live_state: '实时状态', archive: '录像存储', vehicle_source: '车辆数据源' }, more: '另有 {n} 项', unknown: '系统状态未知', because: '{what}：{why}' },
   lang: { switch: 'English', label: '切换语言' },
   age: { tenths: '{n} 秒', seconds: '{n} 秒', minutes: '{n} 分', hours: '{n} 小时', days: '{n} 天', none: '无', ago: '{age}前' },
   common: {

@@ -9,7 +9,7 @@ export default {
     mark: { sanitation: '环', muck: '渣', bus: '公', taxi: '出', patrol: '巡', other: '他' },
     state: { moving: '行驶', stopped: '停车', stale: '失联' },
     plate: '车牌', classWord: '车型', speed: '速度', course: '方向', age: '位置时效', source: '来源', flags: '标记', position: '位置', received: '接收时间', fixTime: '定位时间', noFlags: '无',
-    flag: { future: '时间超前', stale_time: '时间过旧', null_island: '零坐标', jump: '位置跳变', duplicate: '重复', late: '迟到', no_checksum: '无校验', low_quality: '定位质量低' },
+    flag: { future: '时间超前', stale_time: '时间过旧', null_island: '零坐标', jump: '位置跳变', duplicate: '重复', late: '迟到', no_checksum: '无校验', low_quality: '定位质量低', no_device_time: '无设备时间' },
     unknownVehicle: '登记表中没有此车',
   },
   compass: { n: '北', ne: '东北', e: '东', se: '东南', s: '南', sw: '西南', w: '西', nw: '西北' },
