@@ -29,6 +29,10 @@ impl Sources for RoomSources {
         })
     }
 
+    async fn has_footage(&self, stream: &StreamKey, range: TimeRange) -> Result<()> {
+        self.archive.has_footage(stream, range).await
+    }
+
     async fn still(&self, stream: &StreamKey, at: UtcMicros) -> Result<Option<SourceStill>> {
         let Some(found) = self.archive.key_frame_at(stream, at).await? else {
             return Ok(None);

@@ -312,7 +312,7 @@ async fn a_storm_of_sign_ins_is_bounded() {
         "an address has a budget, whatever the names"
     );
     assert_eq!(
-        centre.log().await.len(),
+        centre.record().await.len(),
         50 + 1,
         "one line for each that was let in, and for adding li"
     );
