@@ -176,10 +176,12 @@ pub(in crate::store) fn database_error(doing: &'static str, e: sqlx::Error) -> E
         .and_then(|d| d.code())
         .map(|c| c.into_owned())
         .unwrap_or_default();
-    let fault = match fault_of(&code) {
-        _ if away => Fault::Away,
-        _ if matches!(e, sqlx::Error::Encode(_)) => Fault::Refused,
-        fault => fault,
+    let fault = if away {
+        Fault::Away
+    } else if matches!(e, sqlx::Error::Encode(_)) {
+        Fault::Refused
+    } else {
+        fault_of(&code)
     };
     match fault {
         Fault::Full => Error::unavailable(
