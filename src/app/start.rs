@@ -27,7 +27,7 @@ use crate::store::{Blobs, Database, LiveState};
 use crate::telemetry::Numbers;
 use crate::video::{RtspRunner, Video};
 
-/// The account made at the very first start. Its password is shown once and kept nowhere.
+/// The account made at the very first start. The caller hands its password on once; only its hash is kept here.
 pub struct FirstSignIn {
     pub name: String,
     pub password: String,
