@@ -111,7 +111,7 @@ docs: ## Write docs/configuration.md from config/zhenbei.toml
 screenshots: setup-test build ## Take the pictures in docs/screenshots from a running demo
 	@scripts/browser-tests.sh $(BIN)/debug/zhenbei node web/e2e/screenshots.mjs
 
-bench: ## Measure the hot paths beside their references (docs/performance.md)
+bench: ## Measure the hot paths beside their references
 	@$(CARGO) bench --locked --bench hot_paths
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
