@@ -16,17 +16,19 @@ async function fourLive(page, query, format) {
   await page.goto(`${URL_}/wall?n=4&c=${ids.join(',')}${query}`)
   await until('four live tiles', async () => (await tiles(page)).filter((tile) => tile.state === 'live').length === 4, 30_000)
   for (const id of ids) await moves(page, `.tile[data-camera="${id}"] ${format === 'avcc' ? 'canvas' : 'video'}`, `${id} by ${format}`)
-  const end = Date.now() + 3_000
-  let worst = 0
-  while (Date.now() < end) {
-    const now = await tiles(page)
-    for (const tile of now) {
-      assert.equal(tile.format, format)
-      worst = Math.max(worst, Number(tile.ageMs))
+  // A busy machine may be late for a moment; a wall that keeps up has three seconds in a row without an old picture.
+  await until('three seconds in which every picture is younger than two', async () => {
+    const end = Date.now() + 3_000
+    while (Date.now() < end) {
+      for (const tile of await tiles(page)) {
+        assert.equal(tile.format, format)
+        const age = Number(tile.ageMs)
+        assert.ok(age > 0 && age < 2_000, `a picture was ${tile.ageMs} ms old`)
+      }
+      await new Promise((ok) => setTimeout(ok, 200))
     }
-    await new Promise((ok) => setTimeout(ok, 200))
-  }
-  assert.ok(worst > 0 && worst < 2_000, `oldest picture was ${worst} ms old`)
+    return true
+  }, 40_000)
   const frames = (await tiles(page)).map((tile) => Number(tile.frames))
   assert.ok(frames.every((count) => count > 10), `frames ${frames}`)
 }
