@@ -1,7 +1,7 @@
 //! Zhenbei (镇北): the daemon behind a city command centre.
 //!
 //! The rooms from the ground up; a room may import only those before it, and `tests/layers.rs` holds us to it:
-//! model, config, telemetry, store, access, site, geo, media, video, archive, fleet, evidence, casefile, live, api, app,
+//! model, config, telemetry, store, access, site, media, video, archive, fleet, evidence, casefile, live, api, app,
 //! demo, cmd. What each holds is said at its top and in `docs/architecture.md`.
 
 pub mod access;
@@ -14,7 +14,6 @@ pub mod config;
 pub mod demo;
 pub mod evidence;
 pub mod fleet;
-pub mod geo;
 pub mod live;
 pub mod media;
 pub mod model;
