@@ -47,6 +47,8 @@ export function addLayers(map: MapLibre): void {
 }
 
 function setData(map: MapLibre, source: string, data: GeoJSON.FeatureCollection): void {
+  // An answer that comes after the page was left finds a map that has been removed.
+  if (!(map.style as unknown)) return
   ;(map.getSource(source) as GeoJSONSource | undefined)?.setData(data)
 }
 

@@ -7,7 +7,7 @@ export default {
     password: 'Password',
     submit: 'Sign in',
     working: 'Checking…',
-    hint: 'On first start the user name and a generated password are printed in the terminal.',
+    hint: 'First start: the demo prints name and password in its terminal; an installed daemon writes them to first-sign-in.txt in its data folder.',
     badCredentials: 'The user name or the password is wrong',
     unreachable: 'The server cannot be reached: check the network or tell the administrator',
     signOut: 'Sign out',

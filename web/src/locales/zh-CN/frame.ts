@@ -7,7 +7,7 @@ export default {
     password: '密码',
     submit: '登录',
     working: '正在核对…',
-    hint: '首次启动时，用户名和生成的密码打印在启动终端里。',
+    hint: '首次启动：演示城市把用户名和密码打印在终端里；正式安装写在数据目录的 first-sign-in.txt 中。',
     badCredentials: '用户名或密码不正确',
     unreachable: '连接不上服务器，请检查网络或联系管理员',
     signOut: '退出登录',
