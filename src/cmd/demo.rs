@@ -154,6 +154,10 @@ fn announce(args: &DemoArgs, url: &str, password: &str) -> std::io::Result<()> {
             out,
             "    url:      {url}\n    user:     {USER}\n    password: {password}\n"
         )?;
+        writeln!(
+            out,
+            "  Who opened or filed a case cannot close it: `zhenbei user add --role shift_lead` makes a second person.\n"
+        )?;
         writeln!(out, "  Ctrl-C stops everything.")?;
     }
     out.flush()

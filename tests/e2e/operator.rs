@@ -86,3 +86,59 @@ async fn an_orderly_stop_loses_nothing_and_exits_0() {
         "{log}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_answers_the_conditions_of_a_player() {
+    let camera = FakeCamera::start(Spec::default());
+    let daemon = Daemon::start_with_site("", &camera_toml("cam-1", &camera.url())).await;
+    daemon
+        .camera_in_state("cam-1", "streaming", Duration::from_secs(20))
+        .await;
+    let path = eventually(
+        "three seconds are durable",
+        Duration::from_secs(30),
+        || async {
+            let (_, c) = daemon.get("/cameras/cam-1").await;
+            let Some(until) = c["durable_until"].as_str() else {
+                return Err(c.to_string());
+            };
+            let to = zhenbei::model::UtcMicros::parse(until).unwrap();
+            let from = to.minus(Duration::from_secs(2));
+            let path = format!("/cameras/cam-1/clip.mp4?from={from}&to={to}");
+            match daemon.bytes(&path).await {
+                (200, _) => Ok(path),
+                (status, body) => Err(format!("{status} {}", String::from_utf8_lossy(&body))),
+            }
+        },
+    )
+    .await;
+    let ask = |headers: &[(&'static str, String)]| {
+        let mut request = daemon.authorized(&path);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        async move { request.send().await.unwrap() }
+    };
+    let whole = ask(&[]).await;
+    let etag = whole.headers()["etag"].to_str().unwrap().to_owned();
+    // RFC 9110 §8.8.3: one pair of quotes, no quote within, and strong.
+    let inner = etag
+        .strip_prefix('"')
+        .and_then(|e| e.strip_suffix('"'))
+        .unwrap();
+    assert!(!inner.is_empty() && !inner.contains('"'), "{etag}");
+    let bytes = whole.bytes().await.unwrap();
+
+    let range = |r: &str| ("range", r.to_owned());
+    assert_eq!(ask(&[("if-none-match", etag.clone())]).await.status(), 304);
+    let part = ask(&[range("bytes=10-19"), ("if-range", etag.clone())]).await;
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.bytes().await.unwrap(), bytes.slice(10..20));
+    let other = ask(&[range("bytes=10-19"), ("if-range", "\"another\"".into())]).await;
+    assert_eq!(
+        other.status(),
+        200,
+        "other bytes than the caller holds: the whole"
+    );
+    assert_eq!(ask(&[range("bytes=999999999-")]).await.status(), 416);
+}

@@ -183,6 +183,11 @@ impl Daemon {
         format!("http://127.0.0.1:{}/api/v1{path}", self.port)
     }
 
+    /// A GET that may still get headers.
+    pub fn authorized(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.get(self.url(path)).bearer_auth(&self.token)
+    }
+
     pub async fn request(
         &self,
         method: reqwest::Method,
