@@ -13,5 +13,6 @@
 mod support;
 
 mod bad_input;
+mod events;
 mod kill;
 mod operator;
