@@ -89,6 +89,7 @@ impl Recorder {
                 let cause = match fault {
                     None => GapCause::Stopped,
                     Some(FaultKind::PictureStopped) => GapCause::SourceStalled,
+                    Some(FaultKind::ClockStep) => GapCause::ClockStep,
                     Some(_) => GapCause::CameraDown,
                 };
                 self.gop.end_session(cause);
