@@ -113,10 +113,7 @@ impl Session {
                 Lower::Multicast => "udp-mcast",
             },
         );
-        source.set_property(
-            "user-agent",
-            concat!("zhenbei/", env!("CARGO_PKG_VERSION")),
-        );
+        source.set_property("user-agent", concat!("zhenbei/", env!("CARGO_PKG_VERSION")));
         source.set_property("latency", order.reorder_wait_ms);
         // RTP time as it is: the daemon has its own clocks, the same for every back-end.
         source.set_property_from_str("buffer-mode", "none");

@@ -26,8 +26,9 @@ pub(super) fn set_up(source: &gst::Element, policy: TlsPolicy) -> Result<Refusal
     if let TlsPolicy::Pinned(_) = policy {
         // `accept-certificate` is asked only about certificates that nobody vouches for. Without any authority that is all of
         // them, so that a certificate of a public authority cannot stand in for the pinned one.
-        let nobody = gio::TlsFileDatabase::new("/dev/null")
-            .map_err(|e| format!("TLS does not work on this machine ({e}); install glib-networking"))?;
+        let nobody = gio::TlsFileDatabase::new("/dev/null").map_err(|e| {
+            format!("TLS does not work on this machine ({e}); install glib-networking")
+        })?;
         source.set_property("tls-database", nobody);
     }
     let told = Arc::clone(&refusal);

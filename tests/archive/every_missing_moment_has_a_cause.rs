@@ -142,6 +142,7 @@ async fn pictures_lost_on_the_way() {
             data: data.clone(),
             lost: if i == 0 { 400 } else { 0 },
             params: std::sync::Arc::clone(&f.params),
+            camera_clock: zhenbei::model::CameraClock::default(),
         });
     }
     house.clock.set(at(12.0));
