@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::boxes::u32_of;
-use super::fragment::{self, PREFIX, Parsed};
+use super::fragment::{self, NAMED, Parsed};
 use super::init::{self, Head};
 use super::params;
-use crate::model::Fragment;
+use crate::model::{Fragment, SegmentId};
 use crate::store::database::FragmentRow;
 
 /// The head of a file is never longer: parameter sets are a few hundred bytes.
@@ -63,7 +63,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
             continue;
         }
         // Damage: perhaps a whole fragment lies behind it. A torn tail has none.
-        match next_candidate(&file, at + 8, len)? {
+        match next_candidate(&file, at + 8, len, head.id)? {
             Some(next) => at = next,
             None => break,
         }
@@ -78,7 +78,10 @@ fn one(
     head: &Head,
     audio_rate: Option<u32>,
 ) -> io::Result<Option<(FragmentRow, Parsed)>> {
-    let prefix = read_up_to(file, at, PREFIX)?;
+    let prefix = read_up_to(file, at, NAMED)?;
+    if fragment::segment(&prefix) != Some(head.id) {
+        return Ok(None);
+    }
     let Some(n) = fragment::length(&prefix) else {
         return Ok(None);
     };
@@ -113,11 +116,23 @@ fn one(
     Ok(Some((row, parsed)))
 }
 
-fn next_candidate(file: &File, mut at: u64, len: u64) -> io::Result<Option<u64>> {
+/// A camera can put what looks like fragments into its pictures, thousands in each, and each with a length that would have to be
+/// read and hashed. It cannot know the name of the file.
+fn next_candidate(file: &File, mut at: u64, len: u64, id: SegmentId) -> io::Result<Option<u64>> {
     while at < len {
         let bytes = read_up_to(file, at, SEARCH)?;
-        if let Some(found) = fragment::search(&bytes) {
-            return Ok(Some(at + found as u64 - 4));
+        let mut from = 0;
+        while let Some(found) = bytes.get(from..).and_then(fragment::search) {
+            let kind = from + found;
+            let prefix = kind.checked_sub(4).and_then(|begin| bytes.get(begin..));
+            // At a border of what was read it is not known whose it is.
+            if prefix
+                .and_then(fragment::segment)
+                .is_none_or(|said| said == id)
+            {
+                return Ok(Some(at + kind as u64 - 4));
+            }
+            from = kind + 20;
         }
         if bytes.len() < SEARCH {
             return Ok(None);
