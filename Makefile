@@ -114,8 +114,8 @@ screenshots: setup-test build ## Take the pictures in docs/screenshots from a ru
 bench: ## Measure the hot paths beside their references
 	@$(CARGO) bench --locked --bench hot_paths
 
-fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
-	@scripts/fuzz.sh $(FUZZ_SECONDS)
+fuzz: ## Run every fuzz target for FUZZ_SECONDS or FUZZ_RUNS executions (nightly Rust, cargo-fuzz; FUZZ_TARGETS="…" for some)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) scripts/fuzz.sh $(FUZZ_TARGETS)
 
 advisories: ## Known vulnerabilities of dependencies (fetches the advisory database: needs the internet)
 	@$(CARGO) deny --locked check advisories

@@ -14,6 +14,8 @@ mod clip;
 mod coverage;
 mod disk;
 mod fragment;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gop;
 mod health;
 mod hls;

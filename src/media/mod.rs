@@ -4,6 +4,8 @@
 //! not pass through here, except from cameras that can only be reached by UDP, TLS, HTTP or multicast ([`Media::ingest`]).
 
 mod check;
+#[doc(hidden)]
+pub mod fuzzing;
 mod h26x;
 mod ingest;
 mod ingest_form;
@@ -35,7 +37,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use ingest::{IngestEvent, IngestFault, IngestOrder, IngestSession, IngestUnit, Lower, Medium};
-pub use ingest_protocol::replay as replay_ingest_message;
 pub use transcode::{AccessUnit, Feed, TranscodeFeed, TranscodeSink, TranscodedFrame};
 pub use transcodes::{TranscodeStart, Transcodes, Watched};
 pub use worker::worker_main;

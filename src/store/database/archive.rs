@@ -20,6 +20,8 @@ use crate::model::{
     Fragment, Gap, GapCause, Result, Segment, SegmentId, StreamKey, TimeRange, UtcMicros,
 };
 
+#[doc(hidden)]
+pub use rows::folded_rows;
 use rows::{FRAGMENT_COLUMNS, folded, fragment, unfold};
 
 /// One file with what the index adds to it.
