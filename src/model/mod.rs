@@ -25,6 +25,6 @@ pub use ids::{
     UserId, VehicleId,
 };
 pub use place::{BoundingBox, GeoPoint, distance_m};
-pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, tile};
+pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, split_path, tile};
 pub use stream::{AudioParams, StreamParams};
 pub use time::{Clock, SystemClock, TimeRange, UtcMicros};
