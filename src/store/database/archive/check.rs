@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use super::read::SEGMENT_COLUMNS;
@@ -34,60 +35,50 @@ impl Database {
         self.parts(stream, rows).await
     }
 
-    /// Begin of the newest file that is closed: all older ones are in the index.
-    pub async fn archive_newest_closed(&self, stream: &StreamKey) -> Result<Option<UtcMicros>> {
-        let newest: Option<i64> = sqlx::query_scalar(
-            "SELECT s.started FROM archive_streams t JOIN archive_segments s ON s.stream = t.id \
-             WHERE t.camera = $1 AND t.role = $2 AND s.closed = 1 ORDER BY s.started DESC LIMIT 1",
+    /// Path, indexed bytes and whether closed, of the files that begin within the range.
+    pub async fn archive_paths_in(
+        &self,
+        stream: &StreamKey,
+        range: TimeRange,
+    ) -> Result<HashMap<String, (u64, bool)>> {
+        let rows = sqlx::query(
+            "SELECT s.path, s.bytes, s.closed FROM archive_streams t JOIN archive_segments s ON s.stream = t.id \
+             WHERE t.camera = $1 AND t.role = $2 AND s.started >= $3 AND s.started < $4",
         )
         .bind(stream.camera.as_str())
         .bind(stream.role.as_str())
-        .fetch_optional(self.read())
+        .bind(range.from.micros())
+        .bind(range.to.micros())
+        .fetch_all(self.read())
         .await
-        .map_err(|e| database_error("look up the newest recording", e))?;
-        Ok(newest.map(UtcMicros))
+        .map_err(|e| database_error("list recorded files", e))?;
+        rows.iter().map(path_of).collect()
     }
 
-    /// Path, indexed bytes and whether closed, of the files that begin at or after `since`, and of all that are not closed.
-    pub async fn archive_paths_since(
+    /// As `archive_paths_in`, of the files before `at` that were never closed.
+    pub async fn archive_paths_open(
         &self,
         stream: &StreamKey,
-        since: UtcMicros,
+        at: UtcMicros,
     ) -> Result<HashMap<String, (u64, bool)>> {
-        let doing = "list recorded files";
-        // Two looks, each with an index of its own: an OR would read every row of the stream.
-        let mut found = HashMap::new();
-        for condition in ["s.started >= $3", "s.closed = 0 AND s.started < $3"] {
-            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-                "SELECT s.path, s.bytes, s.closed FROM archive_streams t JOIN archive_segments s ON s.stream = t.id \
-                 WHERE t.camera = $1 AND t.role = $2 AND {condition}"
-            )))
-            .bind(stream.camera.as_str())
-            .bind(stream.role.as_str())
-            .bind(since.micros())
-            .fetch_all(self.read())
-            .await
-            .map_err(|e| database_error(doing, e))?;
-            for row in &rows {
-                let read = || -> sqlx::Result<(String, i64, i64)> {
-                    Ok((
-                        row.try_get("path")?,
-                        row.try_get("bytes")?,
-                        row.try_get("closed")?,
-                    ))
-                };
-                let (path, bytes, closed) = read().map_err(|e| database_error(doing, e))?;
-                found.insert(path, (u64::try_from(bytes).unwrap_or(0), closed != 0));
-            }
-        }
-        Ok(found)
+        let rows = sqlx::query(
+            "SELECT s.path, s.bytes, s.closed FROM archive_streams t JOIN archive_segments s ON s.stream = t.id \
+             WHERE t.camera = $1 AND t.role = $2 AND s.closed = 0 AND s.started < $3",
+        )
+        .bind(stream.camera.as_str())
+        .bind(stream.role.as_str())
+        .bind(at.micros())
+        .fetch_all(self.read())
+        .await
+        .map_err(|e| database_error("list recorded files", e))?;
+        rows.iter().map(path_of).collect()
     }
 
     /// The deletions written last, newest first, over all streams.
     pub async fn archive_newest_tombstones(&self, limit: i64) -> Result<Vec<Tombstone>> {
         let rows = sqlx::query(
             "SELECT k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, t.last_sha256, \
-             t.bytes, t.deletion_rule, t.deleted_at FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
+             t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
              ORDER BY t.deleted_at DESC LIMIT $1",
         )
         .bind(limit)
@@ -105,7 +96,7 @@ impl Database {
     ) -> Result<Option<Tombstone>> {
         let row = sqlx::query(
             "SELECT k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, t.last_sha256, \
-             t.bytes, t.deletion_rule, t.deleted_at FROM archive_streams k JOIN archive_tombstones t ON t.stream = k.id \
+             t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at FROM archive_streams k JOIN archive_tombstones t ON t.stream = k.id \
              WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 ORDER BY t.from_us DESC LIMIT 1",
         )
         .bind(stream.camera.as_str())
@@ -119,7 +110,9 @@ impl Database {
 
     /// Puts a file's row and fragments in the place of whatever the index says of it. Rows with its sequence number or its id
     /// go first, so that a damaged row is replaced whole.
-    pub async fn archive_replace(&self, part: &SegmentPart) -> Result<()> {
+    ///
+    /// `freed`: bytes of it that were given back to the disk.
+    pub async fn archive_replace(&self, part: &SegmentPart, freed: u64) -> Result<()> {
         let doing = "mend the archive's index";
         let err = |e| database_error(doing, e);
         let mut tx = self.begin(doing).await?;
@@ -133,6 +126,14 @@ impl Database {
         put_segment(&mut tx, &mut HashMap::new(), stream, &part.row)
             .await
             .map_err(err)?;
+        if freed > 0 {
+            sqlx::query("UPDATE archive_segments SET freed = $1 WHERE id = $2")
+                .bind(i64::try_from(freed).unwrap_or(i64::MAX))
+                .bind(part.row.segment.id.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(err)?;
+        }
         for f in &part.fragments {
             put_fragment(&mut tx, stream, part.row.first_seq, f)
                 .await
@@ -261,6 +262,18 @@ impl Database {
             })
             .collect()
     }
+}
+
+fn path_of(row: &AnyRow) -> Result<(String, (u64, bool))> {
+    let read = || -> sqlx::Result<(String, i64, i64)> {
+        Ok((
+            row.try_get("path")?,
+            row.try_get("bytes")?,
+            row.try_get("closed")?,
+        ))
+    };
+    let (path, bytes, closed) = read().map_err(|e| database_error("list recorded files", e))?;
+    Ok((path, (u64::try_from(bytes).unwrap_or(0), closed != 0)))
 }
 
 async fn forget_segment(tx: &mut Transaction<'static, Any>, id: SegmentId) -> sqlx::Result<()> {
