@@ -195,7 +195,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
-/// Noise over a moving picture: it needs its 4 Mbit/s, and the key frames are some ten times as large as the others.
+/// Noise over a moving picture: it needs its 4 Mbit/s, and key frames are several times as large as the others.
 fn encode(file: &Path) -> Result<(), String> {
     let part = file.with_extension("part.h264");
     let size = format!("testsrc2=size=1920x1080:rate={FPS}");
