@@ -14,8 +14,8 @@ use super::state::Api;
 use crate::access::{Action, Actor, Permission, audited};
 use crate::live::CameraView;
 use crate::model::{
-    AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport,
-    UtcMicros,
+    AreaCode, Camera, CameraId, CameraPolicies, Error, GeoPoint, Secret, StreamKey, StreamRole,
+    Transport, UtcMicros, check_transport,
 };
 
 const TAG: &str = "cameras";
@@ -41,9 +41,14 @@ pub(super) struct CameraInput {
     pub main: Secret,
     #[schema(value_type = Option<String>)]
     pub sub: Option<Secret>,
+    /// `tcp`, `udp`, `http`, `tls`, `multicast` or `auto`.
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     pub transport: Transport,
+    /// What of its misbehaviour is borne (docs/cameras.md); what is left out has its default.
+    #[schema(value_type = Option<Object>)]
+    #[serde(default)]
+    pub policies: CameraPolicies,
     #[serde(default = "yes")]
     pub record: bool,
 }
@@ -54,6 +59,16 @@ fn yes() -> bool {
 
 impl CameraInput {
     fn camera(self) -> ApiResult<Camera> {
+        let wrong = |why: String| Error::invalid("bad_camera", why);
+        self.policies.check().map_err(wrong)?;
+        for url in std::iter::once(&self.main).chain(&self.sub) {
+            // An address of another kind is refused where it is used, with what to write instead.
+            if let Some(scheme) = url.reveal().split_once("://").map(|(scheme, _)| scheme)
+                && scheme.eq_ignore_ascii_case("rtsps")
+            {
+                check_transport("rtsps", self.transport).map_err(wrong)?;
+            }
+        }
         Ok(Camera {
             id: self.id,
             name: self.name,
@@ -64,6 +79,7 @@ impl CameraInput {
             main: self.main,
             sub: self.sub,
             transport: self.transport,
+            policies: self.policies,
             record: self.record,
         })
     }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::gop::{Raw, Sample, Start, micros};
-use crate::model::{GapCause, TimeRange, UtcMicros};
+use crate::model::{CameraClock, FragmentClock, GapCause, TimeRange, UtcMicros};
 use crate::video::{Frame, StreamParams};
 
 /// Parts per million that the timeline may run faster or slower than the camera.
@@ -38,6 +38,7 @@ pub(super) struct Take {
     pub(super) key: bool,
     pub(super) received: (UtcMicros, UtcMicros),
     pub(super) lost: u32,
+    pub(super) clock: FragmentClock,
     /// Why something may be missing between this and the fragment before.
     pub(super) before: GapCause,
     /// Media time starts anew: a new file.
@@ -170,6 +171,10 @@ impl Timeline {
             key: raw.key,
             received: raw.received,
             lost: raw.lost,
+            clock: FragmentClock {
+                camera: moved(raw.camera, raw.earliest.micros_since(from)),
+                ahead_us: from.micros_since(raw.earliest),
+            },
             before,
         }
     }
@@ -216,6 +221,22 @@ impl Timeline {
     }
 }
 
+/// The offset from another server time, `by` earlier.
+fn moved(clock: CameraClock, by: i64) -> CameraClock {
+    match clock {
+        CameraClock::Known {
+            offset_us,
+            uncertainty_us,
+            method,
+        } => CameraClock::Known {
+            offset_us: offset_us.saturating_add(by),
+            uncertainty_us,
+            method,
+        },
+        unknown @ CameraClock::Unknown(_) => unknown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +270,7 @@ mod tests {
                 key: i % 25 == 0,
                 data: Bytes::from_static(&[0]),
                 lost: 0,
+                camera_clock: crate::model::CameraClock::default(),
                 params: Arc::clone(&params),
             });
             out.extend(gop.push(frame).map(|r| line.place(r)).unwrap_or_default());

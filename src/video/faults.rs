@@ -1,7 +1,7 @@
 //! What an error of retina means for the camera: its kind, and a sentence that says what to do.
 
 use super::session::Fault;
-use crate::model::FaultKind;
+use crate::model::{FaultKind, Transport};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -78,7 +78,7 @@ pub(super) fn fault(
     }
 }
 
-fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
+pub(super) fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
     let method = step.method();
     let (kind, message) = match status {
         // In a running session the camera may only have grown tired of its nonce (RFC 2617 §3.3): ask again by a new session.
@@ -111,10 +111,7 @@ fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
                 "the camera refused {method} ({status}): it is starting, overloaded, or its limit of viewers is reached; tried again"
             ),
         ),
-        461 => (
-            FaultKind::Protocol,
-            "the camera does not send RTP over TCP (461); allow it in the camera's network settings".to_owned(),
-        ),
+        461 => return unsupported_transport(Transport::Tcp),
         300..=399 => (
             FaultKind::Protocol,
             format!("the camera sends us elsewhere ({status} to {method}); write the new address into its configuration"),
@@ -124,6 +121,20 @@ fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
     Fault {
         forbidden: status == 403,
         ..Fault::new(kind, message)
+    }
+}
+
+/// RFC 2326 §11.3.14.
+pub(super) fn unsupported_transport(transport: Transport) -> Fault {
+    Fault {
+        transport_refused: true,
+        ..Fault::new(
+            FaultKind::Protocol,
+            format!(
+                "the camera does not send RTP over {transport} (461); allow it in the camera's network settings, or set another \
+                 transport for this camera (docs/cameras.md)"
+            ),
+        )
     }
 }
 

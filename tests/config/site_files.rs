@@ -59,7 +59,7 @@ fn everything_wrong_is_told_with_its_line() {
         "site.toml:6: [[cameras]] 1 main: `http://cam/1` is not an RTSP address",
         "site.toml:7: [[cameras]] 2 lat: is missing: latitude in WGS-84 degrees",
         "site.toml:11: [[cameras]] 2 heading_deg: must be 0 to 360 degrees",
-        "site.toml:12: [[cameras]] 2 main: rtsps (RTSP over TLS) is not supported yet",
+        "site.toml:12: [[cameras]] 2 main: an rtsps:// address goes with transport `tls` or `auto`",
         "site.toml:14: [[cameras]] 3 id: camera 2 has the same id",
         "site.toml:19: [[vehicles]] 1 id: is missing",
         "site.toml:24: [[vehicles]] 3 id: vehicle 2 has the same id",
