@@ -68,6 +68,7 @@ fix: ## Mend what tools can mend: format, lint suggestions
 lint: ## clippy on everything, warnings are errors
 	$(call step,lints: cargo clippy)
 	@$(CARGO) clippy --locked --all-targets -- -D warnings
+	@$(CARGO) clippy --locked --package zhenbei-bench-archive -- -D warnings
 
 layers: ## Only the rules of the house: imports one way, file length, docs name what exists
 	@$(CARGO) test --locked --test layers
@@ -117,8 +118,9 @@ screenshots: setup-test build ## Take the pictures in docs/screenshots from a ru
 bench: ## Measure the hot paths beside their references
 	@$(CARGO) bench --locked --bench hot_paths
 
-bench-archive: ## What recording costs beside its floor and ffmpeg (CAMERAS=32,200 SECONDS=20 ROUNDS=3)
-	@$(CARGO) bench --locked --bench archive -- --cameras $(CAMERAS) --seconds $(SECONDS) --rounds $(ROUNDS)
+bench-archive: build-release ## What recording costs beside its floor and ffmpeg (CAMERAS=32,200 SECONDS=20 ROUNDS=3)
+	@$(CARGO) run --locked --release --package zhenbei-bench-archive -- --binary $(BIN)/release/zhenbei \
+		--scratch $(BIN)/bench-archive --cameras $(CAMERAS) --seconds $(SECONDS) --rounds $(ROUNDS)
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

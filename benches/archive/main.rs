@@ -2,7 +2,8 @@
 //! with hashing and `fdatasync`, beside a drain that reads the sockets and appends the bytes unparsed (the floor) and
 //! `ffmpeg -c copy -f segment`, one after the other in one run. docs/performance.md says what came out and how to read it.
 //!
-//! `--cameras 32,200 --seconds 20 --rounds 3 --subjects drain,ffmpeg,zhenbei --binary FILE --ring BYTES --settle S`
+//! `--cameras 32,200 --seconds 20 --rounds 3 --subjects drain,ffmpeg,zhenbei --binary FILE --scratch FOLDER
+//! --ring BYTES --settle S`
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -85,10 +86,10 @@ impl Options {
             rounds: 3,
             subjects: Kind::ALL.to_vec(),
             daemon: Daemon {
-                binary: PathBuf::from(env!("CARGO_BIN_EXE_zhenbei")),
+                binary: PathBuf::from("target/release/zhenbei"),
                 extra: String::new(),
             },
-            scratch: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-archive"),
+            scratch: PathBuf::from("target/bench-archive"),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -100,7 +101,8 @@ impl Options {
                 "--seconds" => o.seconds = value.parse()?,
                 "--settle" => o.settle = value.parse()?,
                 "--rounds" => o.rounds = value.parse()?,
-                "--binary" => o.daemon.binary = value.into(),
+                "--binary" => o.daemon.binary = std::path::absolute(value)?,
+                "--scratch" => o.scratch = std::path::absolute(value)?,
                 "--ring" => o.daemon.extra = format!("[video]\nring_bytes = {value}"),
                 "--subjects" => {
                     let find = |w: &str| Kind::ALL.into_iter().find(|k| k.word() == w);
