@@ -345,10 +345,7 @@ mod tests {
             ..CameraPolicies::default()
         };
         let text = own.to_json().to_string();
-        assert_eq!(
-            text,
-            r#"{"reorder_wait_ms":500,"timestamp_jump":"rebase"}"#
-        );
+        assert_eq!(text, r#"{"reorder_wait_ms":500,"timestamp_jump":"rebase"}"#);
         assert_eq!(serde_json::from_str::<CameraPolicies>(&text).unwrap(), own);
         assert!(serde_json::from_str::<CameraPolicies>(r#"{"jump":"rebase"}"#).is_err());
     }

@@ -27,9 +27,9 @@ mod task;
 mod timeline;
 mod worker_session;
 
+pub use camera_clock::ClockReader;
 pub use frame::{Frame, Media};
 pub use hub::{StreamList, Video};
-pub use camera_clock::ClockReader;
 pub use ring::{Cursor, Item, Read, Ring, SessionEnd, Start};
 pub use rtcp::{SenderReport, sender_report};
 pub use rtsp::RtspRunner;
