@@ -1,24 +1,29 @@
 //! At start: what the files hold and the index does not.
 //!
-//! For every stream: files the index calls unfinished are read from the last indexed byte on, files it does not know are read
+//! For every stream on every volume: files the index calls unfinished are read from the last indexed byte on, files it does not know are read
 //! whole. Whole fragments are indexed, a torn tail is cut off, the time since is one open gap (`restart`). A file is removed
 //! only when its tombstone says that a rule had deleted it. An index that is lost entirely comes back the same way.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Inner;
 use super::scan::{self, Scan};
 use super::state::ChainHead;
+use super::volumes::Mount;
 use crate::model::{
     CameraId, Error, Gap, GapCause, Result, Segment, StreamKey, StreamRole, TimeRange, UtcMicros,
+    split_path as split,
 };
 use crate::store::database::{ArchiveCommit, SegmentPart, SegmentRow};
 
 /// Files in one transaction.
 const BATCH: usize = 200;
+
+/// More than can be written before the index has it, even while the database is away.
+const LEFT_FREE: i64 = 1 << 20;
 
 const EVER: TimeRange = TimeRange {
     from: UtcMicros::MIN,
@@ -27,25 +32,37 @@ const EVER: TimeRange = TimeRange {
 
 impl Inner {
     pub(super) async fn recover(&self) -> Result<()> {
+        for mount in self.volumes.all() {
+            self.bring_up(mount).await?;
+        }
         let known = self.db.archive_streams().await?;
-        let dir = self.dir.clone();
-        let on_disk = blocking("list the archive", move || streams(&dir)).await?;
         let stopped: HashMap<StreamKey, UtcMicros> = known
             .iter()
             .filter_map(|(k, s)| s.map(|s| (k.clone(), s)))
             .collect();
-        let all: BTreeSet<StreamKey> = known.into_iter().map(|(k, _)| k).chain(on_disk).collect();
-        for stream in all {
-            self.recover_stream(&stream).await?;
+        for (stream, _) in known {
             self.resume(&stream, stopped.get(&stream).copied()).await?;
         }
         Ok(())
     }
 
-    async fn recover_stream(&self, stream: &StreamKey) -> Result<()> {
-        let known = self.db.archive_paths(stream).await?;
-        let (dir, key) = (self.dir.clone(), stream.clone());
-        let files = blocking("list recorded files", move || files(&dir, &key)).await?;
+    /// Reads back what the index missed on one volume. Nothing is being written there.
+    pub(super) async fn recover_volume(&self, mount: &Mount) -> Result<()> {
+        let known = self.db.archive_streams().await?;
+        let dir = mount.dir.clone();
+        let on_disk = blocking("list the archive", move || streams(&dir)).await?;
+        let all: BTreeSet<StreamKey> = known.into_iter().map(|(k, _)| k).chain(on_disk).collect();
+        for stream in all {
+            self.recover_stream(mount, &stream).await?;
+        }
+        Ok(())
+    }
+
+    async fn recover_stream(&self, mount: &Mount, stream: &StreamKey) -> Result<()> {
+        let mut known = self.db.archive_paths(stream).await?;
+        known.retain(|path, _| split(path).0 == mount.name);
+        let (dir, key, prefix) = (mount.dir.clone(), stream.clone(), mount.prefix());
+        let files = blocking("list recorded files", move || files(&dir, &key, &prefix)).await?;
         let on_disk: BTreeSet<&String> = files.iter().collect();
         let missing = known.keys().filter(|p| !on_disk.contains(p)).count();
         if missing > 0 {
@@ -62,7 +79,7 @@ impl Inner {
                 Some((bytes, false)) => *bytes,
                 None => 0,
             };
-            if let Some((part, gaps, cut)) = self.recover_file(&path, from).await? {
+            if let Some((part, gaps, cut)) = self.recover_file(mount, &path, from).await? {
                 found += part.fragments.len();
                 torn += cut;
                 commit.segments.push(part);
@@ -87,10 +104,12 @@ impl Inner {
     /// What is new in one file, the gaps it tells of, and the bytes cut off.
     async fn recover_file(
         &self,
+        mount: &Mount,
         path: &str,
         from: u64,
     ) -> Result<Option<(SegmentPart, Vec<Gap>, u64)>> {
-        let full = self.dir.join(path);
+        let inside = split(path).1;
+        let full = mount.dir.join(inside);
         let head = {
             let full = full.clone();
             blocking("read a file of the archive", move || scan::head(&full)).await
@@ -116,8 +135,8 @@ impl Inner {
         let known = self.db.archive_segment(head.id).await?;
         if known.is_none() && self.db.archive_is_buried(head.id).await? {
             tracing::info!(file = %path, "finishing a deletion");
-            let volume = std::sync::Arc::clone(&self.volume);
-            let relative = PathBuf::from(path);
+            let volume = std::sync::Arc::clone(&mount.volume);
+            let relative = PathBuf::from(inside);
             blocking("finish a deletion", move || {
                 volume.remove(&relative).or_else(ignore_read_only)
             })
@@ -208,12 +227,23 @@ impl Inner {
         Ok(gaps)
     }
 
+    /// A volume that is away may hold fragments that the index missed: so many numbers are left free for them.
+    pub(super) fn left_free(&self) -> i64 {
+        let all_read = self.volumes.all().iter().all(|m| m.is_recovered());
+        if all_read { 0 } else { LEFT_FREE }
+    }
+
     /// Sets a stream's state to what the index now knows.
     async fn resume(&self, stream: &StreamKey, stopped: Option<UtcMicros>) -> Result<()> {
         let last = self.db.archive_before(stream, UtcMicros::MAX, 1).await?;
+        let skip = self.left_free();
+        let none = ChainHead {
+            next_seq: 1 + skip,
+            ..ChainHead::EMPTY
+        };
         let chain = match last.first().and_then(|p| p.fragments.last()) {
             Some(row) => ChainHead {
-                next_seq: row.fragment.seq + 1,
+                next_seq: row.fragment.seq + 1 + skip,
                 hash: row.fragment.sha256,
                 end: Some(row.fragment.range.to),
             },
@@ -223,8 +253,8 @@ impl Inner {
                 .archive_tombstones(stream, EVER)
                 .await?
                 .last()
-                .map_or(ChainHead::EMPTY, |t| ChainHead {
-                    next_seq: t.last_seq + 1,
+                .map_or(none, |t| ChainHead {
+                    next_seq: t.last_seq + 1 + skip,
                     hash: t.last_sha256,
                     end: Some(t.range.to),
                 }),
@@ -268,14 +298,14 @@ fn streams(dir: &Path) -> io::Result<Vec<StreamKey>> {
     Ok(found)
 }
 
-/// Segment files of a stream, by time, relative to the archive's folder.
-fn files(dir: &Path, stream: &StreamKey) -> io::Result<Vec<String>> {
+/// Segment files of a stream on a volume, by time, as the index names them.
+fn files(dir: &Path, stream: &StreamKey, prefix: &str) -> io::Result<Vec<String>> {
     let base = format!("{}/{}", stream.camera, stream.role);
     let mut found = Vec::new();
     for day in names(&dir.join(&base))? {
         for name in names(&dir.join(&base).join(&day))? {
             if name.ends_with(".mp4") {
-                found.push(format!("{base}/{day}/{name}"));
+                found.push(format!("{prefix}{base}/{day}/{name}"));
             }
         }
     }
@@ -334,9 +364,4 @@ pub(super) async fn blocking<T: Send + 'static>(
         Ok(Err(e)) => Err(fail().because(e)),
         Err(e) => Err(fail().because(e)),
     }
-}
-
-/// Opens a file of the archive for reading.
-pub(super) fn open(dir: &Path, path: &str) -> io::Result<File> {
-    File::open(dir.join(path)).map_err(|e| io::Error::new(e.kind(), format!("{path}: {e}")))
 }

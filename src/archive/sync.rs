@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use super::Inner;
 use super::disk::{DiskPool, Written};
 use super::health::{cause_of, sync_message};
+use super::state::StreamState;
+use super::volumes::Mount;
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange};
 use crate::store::database::{ArchiveCommit, SegmentPart};
 use crate::telemetry::{Metric, count, gauge, observe};
@@ -80,10 +82,10 @@ struct Failed {
 }
 
 impl Inner {
-    /// One round. An error means that the index could not be written; the rows are kept for the next round.
+    /// One round of one volume. An error means that the index could not be written; the rows are kept for the next round.
     pub(super) async fn sync_round(&self, disk: &DiskPool, carry: &mut Carry) -> Result<()> {
         self.keep(disk, carry).await;
-        let done = self.commit(carry).await;
+        let done = self.commit(disk.mount(), carry).await;
         self.tell(disk);
         done
     }
@@ -93,8 +95,9 @@ impl Inner {
         let written = disk.collect().await;
         if !written.is_empty() {
             let begun = std::time::Instant::now();
-            let (parts, failed) = self.make_durable(written).await;
-            observe(Metric::ArchiveSync, &[], begun.elapsed());
+            let (parts, failed) = self.make_durable(disk.mount(), written).await;
+            let volume = [("volume", disk.mount().label())];
+            observe(Metric::ArchiveSync, &volume, begun.elapsed());
             for f in failed {
                 let state = self.state(&f.stream);
                 for range in f.ranges {
@@ -118,10 +121,14 @@ impl Inner {
         }
     }
 
-    async fn make_durable(&self, written: Vec<Written>) -> (Vec<SegmentPart>, Vec<Failed>) {
-        let volume = std::sync::Arc::clone(&self.volume);
-        let troubles = std::sync::Arc::clone(&self.troubles);
-        let root = self.dir.clone();
+    async fn make_durable(
+        &self,
+        mount: &Mount,
+        written: Vec<Written>,
+    ) -> (Vec<SegmentPart>, Vec<Failed>) {
+        let volume = std::sync::Arc::clone(&mount.volume);
+        let troubles = std::sync::Arc::clone(&mount.troubles);
+        let root = mount.dir.clone();
         let work = tokio::task::spawn_blocking(move || {
             let (mut parts, mut failed) = (Vec::new(), Vec::new());
             let (mut said, mut worked) = (None, false);
@@ -182,7 +189,9 @@ impl Inner {
         })
     }
 
-    async fn commit(&self, carry: &mut Carry) -> Result<()> {
+    async fn commit(&self, mount: &Mount, carry: &mut Carry) -> Result<()> {
+        // The ledger of a stream is taken and given back by one volume's round at a time.
+        let _one = self.committing.lock().await;
         let mut commit = ArchiveCommit {
             segments: std::mem::take(&mut carry.parts),
             ..ArchiveCommit::default()
@@ -227,7 +236,7 @@ impl Inner {
         }
         for part in &commit.segments {
             let added = growth(part);
-            self.bytes.fetch_add(added, Ordering::Relaxed);
+            mount.grew(added);
             let key = &part.row.segment.stream;
             let labels = [
                 ("camera", key.camera.as_str()),
@@ -250,7 +259,12 @@ impl Inner {
     /// Numbers that are as they are now.
     fn tell(&self, disk: &DiskPool) {
         let now = self.clock.now();
-        for state in self.states() {
+        let mount = disk.mount();
+        let here = |state: &StreamState| {
+            let seat = state.seat().and_then(|i| self.volumes.all().get(i));
+            seat.is_some_and(|m| std::sync::Arc::ptr_eq(m, mount))
+        };
+        for state in self.states().iter().filter(|s| here(s)) {
             let Some(until) = state.durable_until().filter(|_| state.is_recording()) else {
                 continue;
             };
@@ -266,7 +280,8 @@ impl Inner {
             );
         }
         let waiting = i64::try_from(disk.waiting_bytes()).unwrap_or(i64::MAX);
-        gauge(Metric::ArchiveQueueBytes, &[], as_f64(waiting));
+        let volume = [("volume", mount.label())];
+        gauge(Metric::ArchiveQueueBytes, &volume, as_f64(waiting));
     }
 }
 

@@ -54,9 +54,9 @@ metrics! {
     ArchiveDurableLag = Gauge "zhenbei_archive_durable_lag_seconds" ["camera", "stream"] "How far durable_until is behind now.";
     ArchiveGaps = Counter "zhenbei_archive_gaps_total" ["cause"] "Missing intervals.";
     ArchiveGapMillis = Counter "zhenbei_archive_gap_milliseconds_total" ["cause"] "Length of the missing intervals.";
-    ArchiveQueueBytes = Gauge "zhenbei_archive_queue_bytes" [] "Bytes waiting for the disk.";
-    ArchiveSync = Histogram "zhenbei_archive_sync_seconds" [] "Time to make written recordings durable.";
-    ArchiveFreeBytes = Gauge "zhenbei_archive_free_bytes" [] "Bytes free on the disk of the archive.";
+    ArchiveQueueBytes = Gauge "zhenbei_archive_queue_bytes" ["volume"] "Bytes waiting for the disk.";
+    ArchiveSync = Histogram "zhenbei_archive_sync_seconds" ["volume"] "Time to make written recordings durable.";
+    ArchiveFreeBytes = Gauge "zhenbei_archive_free_bytes" ["volume"] "Bytes free on the disk of the archive.";
     ArchiveDeleted = Counter "zhenbei_archive_deleted_segments_total" ["cause"] "Recording files deleted by retention.";
 
     FleetReceived = Counter "zhenbei_fleet_messages_total" ["source"] "Messages received.";
