@@ -144,7 +144,7 @@ mod tests {
     fn ntp(t: UtcMicros) -> u64 {
         let seconds = t.micros().div_euclid(S) + NTP_TO_UNIX;
         let fraction = (t.micros().rem_euclid(S) << 32) / S;
-        u64::try_from((seconds & 0xffff_ffff) << 32 | fraction).unwrap()
+        u64::try_from(seconds & 0xffff_ffff).unwrap() << 32 | u64::try_from(fraction).unwrap()
     }
 
     fn known(clock: CameraClock) -> (i64, u32) {
