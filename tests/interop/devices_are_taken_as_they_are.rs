@@ -50,7 +50,11 @@ async fn every_device_is_taken_as_its_file_says() {
         }
     }
     failed.sort();
-    assert!(failed.is_empty(), "not as their files say: {}", failed.join(", "));
+    assert!(
+        failed.is_empty(),
+        "not as their files say: {}",
+        failed.join(", ")
+    );
 }
 
 async fn try_device(device: Device) {
@@ -58,7 +62,9 @@ async fn try_device(device: Device) {
     let outcome = device.outcome();
     let transport = device.says("transport").unwrap_or("tcp").parse().unwrap();
     let codec = device.codec();
-    let sound = device.says("sound").map(|s| s.as_bytes().try_into().unwrap());
+    let sound = device
+        .says("sound")
+        .map(|s| s.as_bytes().try_into().unwrap());
     let mut server = Replayed::start(device).await;
     match outcome {
         Outcome::Record => {
@@ -70,7 +76,12 @@ async fn try_device(device: Device) {
             };
             let sessions = camera_test(&mut server, &wants).await;
             let sent: Vec<Vec<Vec<u8>>> = (pictures_of(codec).video.iter())
-                .map(|(_, _, unit)| slices(codec, unit).into_iter().map(<[u8]>::to_vec).collect())
+                .map(|(_, _, unit)| {
+                    slices(codec, unit)
+                        .into_iter()
+                        .map(<[u8]>::to_vec)
+                        .collect()
+                })
                 .collect();
             for pictures in sessions {
                 in_order(codec, &sent, &pictures);

@@ -125,8 +125,12 @@ impl Published {
     fn inlet(&self, exchange: &Exchange) -> rtsp::RTSPMediaFactory {
         let factory = rtsp::RTSPMediaFactory::new();
         let video = match self.codec {
-            VideoCodec::H264 => "rtph264depay name=depay0 ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au",
-            VideoCodec::H265 => "rtph265depay name=depay0 ! h265parse config-interval=-1 ! video/x-h265,stream-format=byte-stream,alignment=au",
+            VideoCodec::H264 => {
+                "rtph264depay name=depay0 ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au"
+            }
+            VideoCodec::H265 => {
+                "rtph265depay name=depay0 ! h265parse config-interval=-1 ! video/x-h265,stream-format=byte-stream,alignment=au"
+            }
         };
         factory.set_launch(&format!(
             "( {video} ! appsink name=video sync=false rtpmp4gdepay name=depay1 ! aacparse ! appsink name=sound sync=false )"
@@ -188,7 +192,10 @@ impl Published {
         }));
         running.quit.store(true, Ordering::SeqCst);
         running.context.wakeup();
-        running.thread.join().expect("the server's thread ends well");
+        running
+            .thread
+            .join()
+            .expect("the server's thread ends well");
     }
 }
 

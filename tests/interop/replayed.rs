@@ -57,7 +57,10 @@ struct Request {
 
 impl Request {
     fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 }
@@ -89,7 +92,9 @@ impl Replayed {
 impl Server for Replayed {
     fn url(&self) -> String {
         let World { device, addr, .. } = &*self.world;
-        let login = device.says("login").map_or(String::new(), |l| format!("{l}@"));
+        let login = device
+            .says("login")
+            .map_or(String::new(), |l| format!("{l}@"));
         format!("rtsp://{login}{addr}{}", device.says("path").unwrap())
     }
 
@@ -137,7 +142,13 @@ async fn serve(socket: TcpStream, world: Arc<World>) {
                 request.header("CSeq").unwrap_or_default()
             ),
         };
-        if write.lock().await.write_all(answer.as_bytes()).await.is_err() {
+        if write
+            .lock()
+            .await
+            .write_all(answer.as_bytes())
+            .await
+            .is_err()
+        {
             return;
         }
         match &request.method[..] {
@@ -205,8 +216,14 @@ impl World {
                 Some(&all[i])
             }
             None => {
-                if !matches!(&request.method[..], "OPTIONS" | "TEARDOWN" | "GET_PARAMETER") {
-                    self.complain(format!("asked {}, which is not in the fixture", request.method));
+                if !matches!(
+                    &request.method[..],
+                    "OPTIONS" | "TEARDOWN" | "GET_PARAMETER"
+                ) {
+                    self.complain(format!(
+                        "asked {}, which is not in the fixture",
+                        request.method
+                    ));
                 }
                 None
             }
@@ -240,7 +257,8 @@ impl World {
     fn signed(&self, request: &Request, given: &str) -> bool {
         let (user, password) = self.device.says("login").unwrap().split_once(':').unwrap();
         if let Some(basic) = given.strip_prefix("Basic ") {
-            let right = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+            let right =
+                base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
             return basic == right;
         }
         let Some(digest) = given.strip_prefix("Digest ") else {
@@ -289,7 +307,10 @@ impl World {
         let channels = channels.split(';').next().unwrap_or_default();
         let mut text = text
             .replace("{cseq}", request.header("CSeq").unwrap_or_default())
-            .replace("{url}", &format!("rtsp://{}{}", self.addr, self.device.says("path").unwrap()))
+            .replace(
+                "{url}",
+                &format!("rtsp://{}{}", self.addr, self.device.says("path").unwrap()),
+            )
             .replace("{host}", &self.addr.to_string())
             .replace("{ip}", &self.addr.ip().to_string())
             .replace("{nonce}", NONCE)
