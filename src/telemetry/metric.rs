@@ -52,6 +52,7 @@ metrics! {
     ArchiveFragments = Counter "zhenbei_archive_fragments_total" ["camera", "stream"] "Fragments written.";
     ArchiveBytes = Counter "zhenbei_archive_bytes_total" ["camera", "stream"] "Bytes of recordings written.";
     ArchiveDurableLag = Gauge "zhenbei_archive_durable_lag_seconds" ["camera", "stream"] "How far durable_until is behind now.";
+    ArchiveAhead = Gauge "zhenbei_archive_clock_ahead_seconds" ["camera", "stream"] "How far recorded times are ahead of the server's clock, which was set back.";
     ArchiveGaps = Counter "zhenbei_archive_gaps_total" ["cause"] "Missing intervals.";
     ArchiveGapMillis = Counter "zhenbei_archive_gap_milliseconds_total" ["cause"] "Length of the missing intervals.";
     ArchiveQueueBytes = Gauge "zhenbei_archive_queue_bytes" [] "Bytes waiting for the disk.";
