@@ -65,6 +65,9 @@ impl Published {
         let server = rtsp::RTSPServer::new();
         server.set_address("127.0.0.1");
         server.set_service(&self.port.to_string());
+        // Otherwise whoever waits for the first picture keeps the publisher waiting who brings it.
+        let threads = server.thread_pool().expect("a server has threads");
+        threads.set_max_threads(8);
         let mounts = server.mount_points().expect("a server has mount points");
         mounts.add_factory("/in", self.inlet(&exchange));
         mounts.add_factory("/out", self.outlet(&exchange));
