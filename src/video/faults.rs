@@ -85,8 +85,15 @@ pub(super) fn fault(
 fn is_unreadable(error: &retina::Error, step: Step) -> bool {
     match sort(error) {
         Sort::Framing => step != Step::Streaming,
-        Sort::Other => error.status_code().is_some() && !first_line(error).contains("No parseable streams"),
-        Sort::Connect | Sort::Read | Sort::Write | Sort::StaleSession | Sort::Packet { .. } => false,
+        Sort::Other => {
+            let what = first_line(error);
+            // Without the numbers of the channels no back-end knows what is whose.
+            let hopeless = ["No parseable streams", "missing interleaved"];
+            error.status_code().is_some() && !hopeless.iter().any(|h| what.contains(h))
+        }
+        Sort::Connect | Sort::Read | Sort::Write | Sort::StaleSession | Sort::Packet { .. } => {
+            false
+        }
     }
 }
 

@@ -59,7 +59,9 @@ impl Sessions {
                 // The first one knows better what is wrong.
                 return fault;
             }
-            self.lenient().insert(spec.key.clone(), spec.url.clone());
+            if sink.has_pictures() {
+                self.lenient().insert(spec.key.clone(), spec.url.clone());
+            }
             second
         } else {
             Box::pin(self.worker.run(spec, transport, sink, stop)).await

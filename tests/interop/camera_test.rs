@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use zhenbei::archive::ClipAudio;
 use zhenbei::model::{
-    CameraPolicies, Clock, Coverage, GapCause, StreamState, SystemClock, TimeRange, Transport, VideoCodec,
+    CameraPolicies, Clock, Coverage, GapCause, StreamState, SystemClock, TimeRange, Transport,
+    VideoCodec,
 };
 use zhenbei::video::{Frame, Media, Read};
 
@@ -89,7 +90,11 @@ pub async fn camera_test(server: &mut impl Server, wants: &Wants) -> Vec<Vec<Arc
         closed.letting_go
     );
     let sessions = sessions(&closed.seen);
-    assert_eq!(sessions.len(), 2, "one session before the accident and one after");
+    assert_eq!(
+        sessions.len(),
+        2,
+        "one session before the accident and one after"
+    );
     let pictures: Vec<Vec<_>> = sessions.iter().map(|s| of(s, Media::Video)).collect();
     for session in &pictures {
         well_formed(session, wants);
@@ -135,7 +140,9 @@ pub fn nals(mut data: &[u8]) -> Vec<&[u8]> {
     while !data.is_empty() {
         let (len, rest) = data.split_first_chunk::<4>().expect("a length");
         let len = usize::try_from(u32::from_be_bytes(*len)).unwrap();
-        let (nal, rest) = rest.split_at_checked(len).expect("a NAL unit of that length");
+        let (nal, rest) = rest
+            .split_at_checked(len)
+            .expect("a NAL unit of that length");
         assert!(!nal.is_empty(), "an empty NAL unit");
         out.push(nal);
         data = rest;
@@ -184,7 +191,11 @@ async fn every_moment_is_explained(closed: &Closed, pictures: &[Vec<Arc<Frame>>]
     let asked = TimeRange::new(closed.opened, SystemClock.now()).unwrap();
     let coverage = closed.archive.coverage(&key(), asked).await.unwrap();
     tiles(&coverage, asked);
-    assert_eq!(coverage.spans.len(), 2, "one for each session: {coverage:?}");
+    assert_eq!(
+        coverage.spans.len(),
+        2,
+        "one for each session: {coverage:?}"
+    );
     let between = TimeRange::new(coverage.spans[0].to, coverage.spans[1].from).unwrap();
     let causes: Vec<GapCause> = coverage
         .gaps

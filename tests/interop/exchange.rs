@@ -101,7 +101,9 @@ impl Device {
             match mark {
                 "" => {}
                 "#" => {
-                    let (key, value) = rest.split_once(": ").ok_or_else(|| bad("no `key: value`"))?;
+                    let (key, value) = rest
+                        .split_once(": ")
+                        .ok_or_else(|| bad("no `key: value`"))?;
                     device.head.insert(key.to_owned(), value.trim().to_owned());
                 }
                 ">" if answering => {
@@ -132,7 +134,9 @@ impl Device {
                     if answering {
                         device.media.push(manner);
                     } else {
-                        last.ok_or_else(|| bad("no request yet"))?.before.push(manner);
+                        last.ok_or_else(|| bad("no request yet"))?
+                            .before
+                            .push(manner);
                     }
                 }
                 _ => return Err(bad("begins with none of # > < = ~")),
@@ -155,9 +159,14 @@ impl Device {
         if must == "record" {
             return Outcome::Record;
         }
-        let fault = must.strip_prefix("refuse ").and_then(|m| m.split_once(": "));
+        let fault = must
+            .strip_prefix("refuse ")
+            .and_then(|m| m.split_once(": "));
         let (kind, words) = fault.unwrap_or_else(|| {
-            panic!("{}: must is neither `record` nor `refuse <kind>: <words>`", self.name)
+            panic!(
+                "{}: must is neither `record` nor `refuse <kind>: <words>`",
+                self.name
+            )
         });
         Outcome::Refuse {
             kind: kind.to_owned(),
@@ -186,10 +195,15 @@ fn manner(text: &str) -> Option<Manner> {
 #[test]
 fn what_is_not_in_the_notation_is_refused() {
     let head = "# device: a\n# quirk: b\n# must: record\n# path: /\n";
-    let whole = format!("{head}\n> PLAY {{url}}\n> Session: 1\n~ report channel=1\n< RTSP/1.0 200 OK\n~ video pt=96\n");
+    let whole = format!(
+        "{head}\n> PLAY {{url}}\n> Session: 1\n~ report channel=1\n< RTSP/1.0 200 OK\n~ video pt=96\n"
+    );
     let device = Device::parse("d", &whole).unwrap();
     let play = &device.exchanges[0];
-    assert_eq!((play.headers.len(), play.before.len(), play.answer.len()), (1, 1, 1));
+    assert_eq!(
+        (play.headers.len(), play.before.len(), play.answer.len()),
+        (1, 1, 1)
+    );
     assert_eq!(device.media[0].number("pt", 0), 96);
     for bad in [
         "# device: a\n# quirk: b\n# must: record\n",

@@ -12,7 +12,8 @@ use zhenbei::archive::Archive;
 use zhenbei::config::{ArchiveConfig, MediaConfig, VideoConfig};
 use zhenbei::media::Media;
 use zhenbei::model::{
-    Camera, CameraPolicies, Clock, FaultReason, Secret, StreamKey, StreamState, SystemClock, Transport, UtcMicros,
+    Camera, CameraPolicies, Clock, FaultReason, Secret, StreamKey, StreamState, SystemClock,
+    Transport, UtcMicros,
 };
 use zhenbei::store::Database;
 use zhenbei::video::{Read, Sessions, Start, Video};

@@ -122,7 +122,10 @@ impl Pictures {
     /// The `n`-th picture of the session, over and over the same footage.
     pub fn next(&mut self, n: u32) -> Vec<u8> {
         let at = self.base.wrapping_add(n.wrapping_mul(STEP));
-        let (pt, after) = (self.manner.number("turn-pt", 0), self.manner.number("turn-after", 0));
+        let (pt, after) = (
+            self.manner.number("turn-pt", 0),
+            self.manner.number("turn-after", 0),
+        );
         if pt > 0 && n >= after {
             self.rtp.payload_type = byte(pt);
         }
@@ -174,7 +177,9 @@ impl Pictures {
 
     fn nal(&mut self, at: u32, marker: bool, nal: &[u8]) {
         if self.manner.word("start-code", "none") == "each" && nal.len() + 4 <= LONGEST {
-            return self.rtp.packet(at, marker, &[&START_CODE[..], nal].concat());
+            return self
+                .rtp
+                .packet(at, marker, &[&START_CODE[..], nal].concat());
         }
         if nal.len() <= LONGEST && self.manner.word("fragment", "long") != "all" {
             return self.rtp.packet(at, marker, nal);
@@ -192,7 +197,11 @@ impl Pictures {
                 VideoCodec::H264 => vec![head[0] & 0xe0 | 28, flags | head[0] & 0x1f],
                 // Fragmentation unit (RFC 7798 §4.4.3).
                 VideoCodec::H265 => {
-                    vec![head[0] & 0x81 | 49 << 1, head[1], flags | head[0] >> 1 & 0x3f]
+                    vec![
+                        head[0] & 0x81 | 49 << 1,
+                        head[1],
+                        flags | head[0] >> 1 & 0x3f,
+                    ]
                 }
             };
             payload.extend(*piece);

@@ -59,7 +59,10 @@ struct Request {
 
 impl Request {
     fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 }
@@ -96,7 +99,9 @@ impl Replayed {
 impl Server for Replayed {
     fn url(&self) -> String {
         let World { device, addr, .. } = &*self.world;
-        let login = device.says("login").map_or(String::new(), |l| format!("{l}@"));
+        let login = device
+            .says("login")
+            .map_or(String::new(), |l| format!("{l}@"));
         format!("rtsp://{login}{addr}{}", device.says("path").unwrap())
     }
 
@@ -146,7 +151,13 @@ async fn serve(socket: TcpStream, world: Arc<World>) {
                 request.header("CSeq").unwrap_or_default()
             ),
         };
-        if write.lock().await.write_all(answer.as_bytes()).await.is_err() {
+        if write
+            .lock()
+            .await
+            .write_all(answer.as_bytes())
+            .await
+            .is_err()
+        {
             return;
         }
         match &request.method[..] {
@@ -218,8 +229,14 @@ impl World {
                 Some(&all[i])
             }
             None => {
-                if !matches!(&request.method[..], "OPTIONS" | "TEARDOWN" | "GET_PARAMETER") {
-                    self.complain(format!("asked {}, which is not in the fixture", request.method));
+                if !matches!(
+                    &request.method[..],
+                    "OPTIONS" | "TEARDOWN" | "GET_PARAMETER"
+                ) {
+                    self.complain(format!(
+                        "asked {}, which is not in the fixture",
+                        request.method
+                    ));
                 }
                 None
             }
@@ -253,7 +270,8 @@ impl World {
     fn signed(&self, request: &Request, given: &str) -> bool {
         let (user, password) = self.device.says("login").unwrap().split_once(':').unwrap();
         if let Some(basic) = given.strip_prefix("Basic ") {
-            let right = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+            let right =
+                base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
             return basic == right;
         }
         let Some(digest) = given.strip_prefix("Digest ") else {
@@ -268,9 +286,15 @@ impl World {
         };
         // The device knows what it asked for.
         let challenge = self.device.exchanges.iter().flat_map(|e| &e.answer);
-        let sha256 = challenge.clone().any(|l| l.contains("algorithm=\"SHA-256\""))
+        let sha256 = challenge
+            .clone()
+            .any(|l| l.contains("algorithm=\"SHA-256\""))
             && !challenge.clone().any(|l| l.contains("algorithm=MD5"));
-        let kind = if sha256 { ChecksumType::Sha256 } else { ChecksumType::Md5 };
+        let kind = if sha256 {
+            ChecksumType::Sha256
+        } else {
+            ChecksumType::Md5
+        };
         let h = |text: String| compute_checksum_for_string(kind, &text).unwrap();
         let (realm, nonce) = (part("realm"), part("nonce"));
         let (Some(realm), Some(nonce)) = (realm, nonce) else {
@@ -302,7 +326,10 @@ impl World {
         let channels = channels.split(';').next().unwrap_or_default();
         let mut text = text
             .replace("{cseq}", request.header("CSeq").unwrap_or_default())
-            .replace("{url}", &format!("rtsp://{}{}", self.addr, self.device.says("path").unwrap()))
+            .replace(
+                "{url}",
+                &format!("rtsp://{}{}", self.addr, self.device.says("path").unwrap()),
+            )
             .replace("{host}", &self.addr.to_string())
             .replace("{ip}", &self.addr.ip().to_string())
             .replace("{nonce}", NONCE)

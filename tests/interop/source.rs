@@ -23,7 +23,9 @@ impl Film {
     pub fn make(codec: VideoCodec) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let encoder = match codec {
-            VideoCodec::H264 => "-c:v libx264 -preset ultrafast -g 25 -keyint_min 25 -sc_threshold 0 -bf 0",
+            VideoCodec::H264 => {
+                "-c:v libx264 -preset ultrafast -g 25 -keyint_min 25 -sc_threshold 0 -bf 0"
+            }
             VideoCodec::H265 => {
                 "-c:v libx265 -preset ultrafast -tag:v hvc1 \
                  -x265-params keyint=25:min-keyint=25:bframes=0:scenecut=0:log-level=none"
@@ -31,10 +33,22 @@ impl Film {
         };
         let out = Command::new(program("ffmpeg", "ffmpeg"))
             .args(["-nostdin", "-v", "error"])
-            .args(["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=20"])
-            .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=16000:duration=20"])
+            .args([
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc2=size=320x240:rate=25:duration=20",
+            ])
+            .args([
+                "-f",
+                "lavfi",
+                "-i",
+                "sine=frequency=440:sample_rate=16000:duration=20",
+            ])
             .args(encoder.split_whitespace())
-            .args(["-pix_fmt", "yuv420p", "-b:v", "200k", "-c:a", "aac", "-ac", "1"])
+            .args([
+                "-pix_fmt", "yuv420p", "-b:v", "200k", "-c:a", "aac", "-ac", "1",
+            ])
             .arg(folder.path().join("film.mp4"))
             .output()
             .unwrap();
@@ -43,7 +57,12 @@ impl Film {
         let file = std::fs::read(folder.path().join("film.mp4")).unwrap();
         let pictures = access_units(&file)
             .iter()
-            .map(|unit| slices(codec, unit).into_iter().map(<[u8]>::to_vec).collect())
+            .map(|unit| {
+                slices(codec, unit)
+                    .into_iter()
+                    .map(<[u8]>::to_vec)
+                    .collect()
+            })
             .collect();
         Self {
             folder,
@@ -73,6 +92,10 @@ pub fn in_order(codec: VideoCodec, sent: &[Vec<Vec<u8>>], received: &[Arc<Frame>
     let start = start.expect("the first picture was never sent");
     for (i, picture) in received.iter().enumerate() {
         let same = slices(codec, &picture.data) == sent[(start + i) % sent.len()];
-        assert!(same, "picture {i} of {} is not what was sent", received.len());
+        assert!(
+            same,
+            "picture {i} of {} is not what was sent",
+            received.len()
+        );
     }
 }

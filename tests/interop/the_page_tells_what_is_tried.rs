@@ -30,13 +30,23 @@ fn each_fixture_has_its_row() {
             device.says("device").unwrap(),
             device.says("quirk").unwrap()
         );
-        if !rows.get(&device.name[..]).is_some_and(|r| r.starts_with(&row)) {
+        if !rows
+            .get(&device.name[..])
+            .is_some_and(|r| r.starts_with(&row))
+        {
             wrong.push(format!("| `{}` | {row} |", device.name));
         }
     }
-    assert!(wrong.is_empty(), "docs/cameras-interop.md must have:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "docs/cameras-interop.md must have:\n{}",
+        wrong.join("\n")
+    );
     for name in rows.keys() {
         let there = devices.iter().any(|d| d.name == *name);
-        assert!(there, "docs/cameras-interop.md tells of `{name}`, which is no fixture");
+        assert!(
+            there,
+            "docs/cameras-interop.md tells of `{name}`, which is no fixture"
+        );
     }
 }

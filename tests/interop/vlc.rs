@@ -58,7 +58,11 @@ impl Vlc {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        self.child = Some(command.spawn().unwrap_or_else(|e| panic!("VLC cannot be started: {e}")));
+        self.child = Some(
+            command
+                .spawn()
+                .unwrap_or_else(|e| panic!("VLC cannot be started: {e}")),
+        );
         self.wait_until_it_plays();
     }
 
