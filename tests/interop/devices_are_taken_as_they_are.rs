@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use zhenbei::model::VideoCodec;
+use zhenbei::model::{CameraPolicies, VideoCodec};
 use zhenbei::video::Read;
 
 use crate::camera_test::{Server, Wants, camera_test, slices};
@@ -61,15 +61,24 @@ async fn try_device(device: Device) {
     let name = device.name.clone();
     let outcome = device.outcome();
     let transport = device.says("transport").unwrap_or("tcp").parse().unwrap();
+    let policies: CameraPolicies =
+        toml::from_str(device.says("policy").unwrap_or_default()).unwrap();
     let codec = device.codec();
     let sound = device
         .says("sound")
         .map(|s| s.as_bytes().try_into().unwrap());
+    // retina begins with DESCRIBE, rtspsrc asks for the options first.
+    let player = match device.says("back-end") {
+        None => "DESCRIBE",
+        Some("second") => "OPTIONS",
+        Some(other) => panic!("{name}: back-end {other}"),
+    };
     let mut server = Replayed::start(device).await;
     match outcome {
         Outcome::Record => {
             let wants = Wants {
                 transport,
+                policies,
                 codec,
                 sound,
                 ..Wants::h264()
@@ -86,24 +95,24 @@ async fn try_device(device: Device) {
             for pictures in sessions {
                 in_order(codec, &sent, &pictures);
             }
+            let players = server.players();
+            // The first one may have come as far as PLAY.
+            let last = players.last().map(String::as_str);
+            assert_eq!(last, Some(player), "{name}: {players:?}");
             let asked = server.asked();
             let torn_down = asked.last().is_some_and(|a| a.starts_with("TEARDOWN"));
             assert!(torn_down, "{name}: the session is torn down: {asked:?}");
         }
-        Outcome::Refuse { kind, words } => refused(&name, &server, transport, &kind, &words).await,
+        Outcome::Refuse { kind, words } => {
+            let house = House::open(&server.url(), transport, policies).await;
+            refused(&name, house, &kind, &words).await;
+        }
     }
     let complaints = server.complaints();
     assert!(complaints.is_empty(), "{name}: {complaints:#?}");
 }
 
-async fn refused(
-    name: &str,
-    server: &Replayed,
-    transport: zhenbei::model::Transport,
-    kind: &str,
-    words: &str,
-) {
-    let house = House::open(&server.url(), transport).await;
+async fn refused(name: &str, house: House, kind: &str, words: &str) {
     house
         .until("it is said what is wrong", |h| h.fault().is_some())
         .await;

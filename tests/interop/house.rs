@@ -12,7 +12,8 @@ use zhenbei::archive::Archive;
 use zhenbei::config::{ArchiveConfig, MediaConfig, VideoConfig};
 use zhenbei::media::Media;
 use zhenbei::model::{
-    Camera, Clock, FaultReason, Secret, StreamKey, StreamState, SystemClock, Transport, UtcMicros,
+    Camera, CameraPolicies, Clock, FaultReason, Secret, StreamKey, StreamState, SystemClock,
+    Transport, UtcMicros,
 };
 use zhenbei::store::Database;
 use zhenbei::video::{Read, Sessions, Start, Video};
@@ -66,7 +67,7 @@ pub struct Closed {
     pub seen: Vec<Read>,
     /// How long the camera's tasks took to end.
     pub letting_go: Duration,
-    pub db: Database,
+    _db: Database,
     _folder: TempDir,
 }
 
@@ -86,7 +87,7 @@ fn brisk() -> VideoConfig {
 }
 
 impl House {
-    pub async fn open(url: &str, transport: Transport) -> Self {
+    pub async fn open(url: &str, transport: Transport, policies: CameraPolicies) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock);
         let opened = clock.now();
@@ -107,6 +108,7 @@ impl House {
         let runner = Arc::new(Sessions::new(&brisk(), clock.clone(), media.clone()));
         let mut watched = camera("a", url);
         watched.transport = transport;
+        watched.policies = policies;
         let (wanted, list) = watch::channel(Arc::new(vec![watched]));
         let (mut cameras, mut archiving) = (Stage::new(), Stage::new());
         let (video, run) = Video::start(brisk(), clock, runner, list, cameras.stop.clone());
@@ -181,7 +183,7 @@ impl House {
             opened: self.opened,
             seen: std::mem::take(&mut *self.seen.lock().unwrap()),
             letting_go,
-            db: self.db,
+            _db: self.db,
             _folder: self._folder,
         }
     }

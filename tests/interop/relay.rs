@@ -21,8 +21,15 @@ use crate::support::servers::{free_port, program};
 /// What was published goes to whoever watches, medium by medium.
 #[derive(Clone, Default)]
 struct Exchange {
-    viewers: Arc<Mutex<Vec<(&'static str, AppSrc)>>>,
+    viewers: Arc<Mutex<Vec<Viewer>>>,
     pictures: Arc<AtomicBool>,
+}
+
+struct Viewer {
+    medium: &'static str,
+    source: AppSrc,
+    /// From the publisher's time to that of whoever watches, set by the first buffer.
+    shift: Option<i64>,
 }
 
 const MEDIA: [&str; 2] = ["video", "sound"];
@@ -65,6 +72,9 @@ impl Published {
         let server = rtsp::RTSPServer::new();
         server.set_address("127.0.0.1");
         server.set_service(&self.port.to_string());
+        // Otherwise whoever waits for the first picture keeps the publisher waiting who brings it.
+        let threads = server.thread_pool().expect("a server has threads");
+        threads.set_max_threads(8);
         let mounts = server.mount_points().expect("a server has mount points");
         mounts.add_factory("/in", self.inlet(&exchange));
         mounts.add_factory("/out", self.outlet(&exchange));
@@ -160,7 +170,7 @@ impl Published {
             VideoCodec::H264 => "h264parse ! rtph264pay config-interval=-1",
             VideoCodec::H265 => "h265parse ! rtph265pay config-interval=-1",
         };
-        let source = "is-live=true do-timestamp=true format=time";
+        let source = "is-live=true format=time";
         factory.set_launch(&format!(
             "( appsrc name=video {source} ! {video} name=pay0 pt=96 \
              appsrc name=sound {source} ! aacparse ! rtpmp4gpay name=pay1 pt=97 )"
@@ -173,7 +183,11 @@ impl Published {
             for medium in MEDIA {
                 let source = bin.by_name(medium).expect("both media");
                 let source = source.downcast::<AppSrc>().expect("an appsrc");
-                exchange.viewers.lock().unwrap().push((medium, source));
+                exchange.viewers.lock().unwrap().push(Viewer {
+                    medium,
+                    source,
+                    shift: None,
+                });
             }
         });
         factory
@@ -203,22 +217,29 @@ impl Exchange {
     fn give_on(&self, medium: &str, sample: &gst::Sample) {
         self.pictures.fetch_or(medium == "video", Ordering::SeqCst);
         let mut viewers = self.viewers.lock().unwrap();
-        viewers.retain(|(wanted, source)| {
-            if *wanted != medium {
-                return true;
-            }
-            // Time stamps are the outlet's own.
-            let mut buffer = sample.buffer_owned().expect("a buffer");
-            let plain = buffer.make_mut();
-            plain.set_pts(gst::ClockTime::NONE);
-            plain.set_dts(gst::ClockTime::NONE);
-            let caps = sample.caps_owned().expect("caps");
-            if source.caps().as_ref() != Some(&caps) {
-                source.set_caps(Some(&caps));
-            }
-            // One that is no longer watched is flushing.
-            source.push_buffer(buffer).is_ok()
-        });
+        viewers.retain_mut(|viewer| viewer.medium != medium || viewer.give(sample));
+    }
+}
+
+impl Viewer {
+    /// False when nobody watches any more.
+    fn give(&mut self, sample: &gst::Sample) -> bool {
+        let mut buffer = sample.buffer_owned().expect("a buffer");
+        let caps = sample.caps_owned().expect("caps");
+        let (Some(at), Some(now)) = (buffer.pts(), self.source.current_running_time()) else {
+            // Not playing yet.
+            return true;
+        };
+        let nanos = |t: gst::ClockTime| i64::try_from(t.nseconds()).unwrap();
+        let shift = *self.shift.get_or_insert_with(|| nanos(now) - nanos(at));
+        let at = u64::try_from(nanos(at) + shift).unwrap_or(0);
+        let plain = buffer.make_mut();
+        plain.set_pts(gst::ClockTime::from_nseconds(at));
+        plain.set_dts(gst::ClockTime::NONE);
+        if self.source.caps().as_ref() != Some(&caps) {
+            self.source.set_caps(Some(&caps));
+        }
+        self.source.push_buffer(buffer).is_ok()
     }
 }
 

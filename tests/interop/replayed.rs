@@ -47,6 +47,8 @@ struct Log {
     asked: Vec<String>,
     /// What was asked and should not have been.
     complaints: Vec<String>,
+    /// The first method of each connection with a PLAY.
+    players: Vec<String>,
 }
 
 struct Request {
@@ -82,6 +84,11 @@ impl Replayed {
 
     pub fn asked(&self) -> Vec<String> {
         self.world.log.lock().unwrap().asked.clone()
+    }
+
+    /// What the connections began with in which PLAY was asked: each back-end has its own way.
+    pub fn players(&self) -> Vec<String> {
+        self.world.log.lock().unwrap().players.clone()
     }
 
     pub fn complaints(&self) -> Vec<String> {
@@ -121,9 +128,11 @@ async fn serve(socket: TcpStream, world: Arc<World>) {
     let mut read = BufReader::new(read);
     let write = Arc::new(tokio::sync::Mutex::new(write));
     let mut player = JoinSet::new();
+    let mut began_with = None;
     let mut used = vec![false; world.device.exchanges.len()];
     while let Some(request) = next_request(&mut read).await {
-        world.note(&request);
+        let began_with = began_with.get_or_insert_with(|| request.method.clone());
+        world.note(&request, began_with);
         let answer = match world.exchange(&request, &mut used) {
             Some(exchange) => {
                 world.check(exchange, &request);
@@ -195,9 +204,13 @@ async fn next_request(read: &mut BufReader<OwnedReadHalf>) -> Option<Request> {
 }
 
 impl World {
-    fn note(&self, request: &Request) {
+    fn note(&self, request: &Request, began_with: &str) {
         let asked = format!("{} {}", request.method, request.url);
-        self.log.lock().unwrap().asked.push(asked);
+        let mut log = self.log.lock().unwrap();
+        if request.method == "PLAY" {
+            log.players.push(began_with.to_owned());
+        }
+        log.asked.push(asked);
     }
 
     fn complain(&self, what: String) {
@@ -271,10 +284,16 @@ impl World {
                 .find(|(k, _)| *k == key)
                 .map(|(_, v)| v.trim_matches('"').to_owned())
         };
-        let kind = match part("algorithm").as_deref() {
-            None | Some("MD5") => ChecksumType::Md5,
-            Some("SHA-256") => ChecksumType::Sha256,
-            Some(_) => return false,
+        // The device knows what it asked for.
+        let challenge = self.device.exchanges.iter().flat_map(|e| &e.answer);
+        let sha256 = challenge
+            .clone()
+            .any(|l| l.contains("algorithm=\"SHA-256\""))
+            && !challenge.clone().any(|l| l.contains("algorithm=MD5"));
+        let kind = if sha256 {
+            ChecksumType::Sha256
+        } else {
+            ChecksumType::Md5
         };
         let h = |text: String| compute_checksum_for_string(kind, &text).unwrap();
         let (realm, nonce) = (part("realm"), part("nonce"));

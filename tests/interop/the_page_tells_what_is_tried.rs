@@ -19,7 +19,10 @@ fn each_fixture_has_its_row() {
     let mut wrong = Vec::new();
     for device in &devices {
         let result = match device.outcome() {
-            Outcome::Record => "recorded",
+            Outcome::Record if device.says("back-end") == Some("second") => {
+                "recorded, by the second back-end"
+            }
+            Outcome::Record => "recorded |",
             Outcome::Refuse { .. } => "refused",
         };
         let row = format!(

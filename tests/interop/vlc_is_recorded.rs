@@ -1,7 +1,7 @@
 //! VLC's RTSP server. It sends RTP as datagrams only and refuses TCP with 461, so it is also the real server behind the
 //! promise that `auto` finds the way that works.
 
-use zhenbei::model::{FaultKind, Transport, VideoCodec};
+use zhenbei::model::{CameraPolicies, FaultKind, Transport, VideoCodec};
 
 use crate::camera_test::{Server, Wants, camera_test};
 use crate::house::House;
@@ -34,7 +34,7 @@ async fn h265_as_datagrams() {
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tcp_it_is_said_what_to_do() {
     let vlc = tokio::task::block_in_place(|| Vlc::start(Film::make(VideoCodec::H264)));
-    let house = House::open(&vlc.url(), Transport::Tcp).await;
+    let house = House::open(&vlc.url(), Transport::Tcp, CameraPolicies::default()).await;
     house
         .until("it is said what is wrong", |h| h.fault().is_some())
         .await;
