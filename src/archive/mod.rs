@@ -11,9 +11,11 @@
 
 mod boxes;
 mod clip;
+mod clocks;
 mod coverage;
 mod disk;
 mod fragment;
+mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gop;
@@ -21,6 +23,7 @@ mod health;
 mod hls;
 mod init;
 mod keys;
+mod ledger;
 mod mse;
 mod params;
 mod recorder;
@@ -47,6 +50,7 @@ use crate::model::{Clock, Result, StreamKey, UtcMicros};
 use crate::store::Database;
 
 pub use clip::{Clip, ClipAudio, ClipFragment};
+pub use fsck::{Finding, FindingKind, Fsck, FsckOptions, FsckSummary};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::KeyFrame;

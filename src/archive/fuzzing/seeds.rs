@@ -217,6 +217,11 @@ fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     zeros[at..at + len].fill(0);
     let false_ones = false_fragments(&sound);
     out.push(("segment_scan", "false_fragments", false_ones));
+    let mut freed = sound.bytes.clone();
+    freed[at..at + len].fill(0);
+    freed[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
+    freed[at + 4..at + 8].copy_from_slice(b"free");
+    out.push(("segment_scan", "given_back", freed));
     out.push(("segment_scan", "zeros_in_the_middle", zeros));
     out.push((
         "segment_head",
