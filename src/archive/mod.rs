@@ -11,6 +11,7 @@
 
 mod boxes;
 mod clip;
+mod clocks;
 mod coverage;
 mod disk;
 mod fragment;

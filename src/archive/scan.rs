@@ -146,6 +146,7 @@ fn one(
             len: u32_of(n),
             sha256: parsed.sha256,
             packets_lost: h.lost,
+            clock: h.clock,
             samples: parsed.samples.pack(),
         },
     };

@@ -1,10 +1,18 @@
 //! The only room that touches GStreamer and FFmpeg, and it does so in child processes: a fault in C costs one job.
 //!
 //! [`Media`] makes stills ([`Media::still`]) and shared transcodes of H.265 cameras ([`Media::transcodes`]). Recording does
-//! not pass through here.
+//! not pass through here, except from cameras that can only be reached by UDP, TLS, HTTP or multicast ([`Media::ingest`]).
 
 mod check;
 mod h26x;
+mod ingest;
+mod ingest_form;
+mod ingest_pipeline;
+mod ingest_protocol;
+mod ingest_route;
+mod ingest_rtp;
+mod ingest_tls;
+mod ingest_worker;
 mod native;
 mod pipeline;
 mod pipeline_run;
@@ -27,6 +35,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use ingest::{IngestEvent, IngestFault, IngestOrder, IngestSession, IngestUnit, Lower, Medium};
+pub use ingest_protocol::replay as replay_ingest_message;
 pub use transcode::{AccessUnit, Feed, TranscodeFeed, TranscodeSink, TranscodedFrame};
 pub use transcodes::{TranscodeStart, Transcodes, Watched};
 pub use worker::worker_main;

@@ -1,4 +1,4 @@
-//! The worker process: native code (FFmpeg, GStreamer) at arm's length. `zhenbei worker still|transcode`, started only by
+//! The worker process: native code (FFmpeg, GStreamer) at arm's length. `zhenbei worker still|transcode|ingest`, started only by
 //! the daemon.
 //!
 //! Messages come on standard input and leave on standard output; standard error is the log. The process has a memory
@@ -13,13 +13,14 @@ use bytes::BytesMut;
 use rustix::process::{Resource, Rlimit, Signal};
 
 use super::protocol::{self, Message};
-use super::{still, transcode_worker};
+use super::{ingest_worker, still, transcode_worker};
 
 /// What a worker is for; the words of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Still,
     Transcode,
+    Ingest,
 }
 
 impl Role {
@@ -27,6 +28,7 @@ impl Role {
         match self {
             Self::Still => "still",
             Self::Transcode => "transcode",
+            Self::Ingest => "ingest",
         }
     }
 
@@ -34,7 +36,7 @@ impl Role {
     /// allocator. This is the limit that bites: an 8K still needs about 350 MB, a transcode of 4K about 500 MB.
     const fn memory(self) -> u64 {
         match self {
-            Self::Still => 1 << 30,
+            Self::Still | Self::Ingest => 1 << 30,
             Self::Transcode => 2 << 30,
         }
     }
@@ -47,7 +49,7 @@ const ADDRESS_SPACE: u64 = 16 << 30;
 /// The whole of a worker process; `args` are what follows `zhenbei worker`.
 pub fn worker_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let role = args.into_iter().next();
-    let role = [Role::Still, Role::Transcode]
+    let role = [Role::Still, Role::Transcode, Role::Ingest]
         .into_iter()
         .find(|r| role.as_deref().is_some_and(|a| a == r.as_str()));
     let Some(role) = role else {
@@ -62,6 +64,7 @@ pub fn worker_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let served = match role {
         Role::Still => stills(input, output),
         Role::Transcode => transcode_worker::serve(input, output),
+        Role::Ingest => ingest_worker::serve(input, output),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,7 +91,9 @@ fn confine(role: Role) -> io::Result<()> {
     rustix::process::setrlimit(Resource::Data, at_most(private_memory()? + role.memory()))?;
     rustix::process::setrlimit(Resource::As, at_most(ADDRESS_SPACE))?;
     // Recording goes before looking.
-    rustix::process::nice(5)?;
+    if role != Role::Ingest {
+        rustix::process::nice(5)?;
+    }
     Ok(())
 }
 
@@ -191,6 +196,7 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Check => "Check",
         Message::Configure(_) => "Configure",
         Message::Unit(_) => "Unit",
+        Message::Ingest(_) => "Ingest",
         Message::Stop => "Stop",
         Message::StillDone { .. } => "StillDone",
         Message::StillRefused { .. } => "StillRefused",

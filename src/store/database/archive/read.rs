@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::rows::{bad_row, fragment, key_of, segment, unfold};
+use super::rows::{FRAGMENT_COLUMNS, bad_row, fragment, key_of, segment, unfold};
 use super::{FragmentRow, SegmentPart, SegmentRow};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{Database, database_error};
@@ -356,10 +356,9 @@ impl Database {
     }
 
     async fn open_fragments(&self, stream: i64, head: &SegmentRow) -> Result<Vec<FragmentRow>> {
-        let rows = sqlx::query(
-            "SELECT seq, from_us, to_us, byte_from, byte_len, sha256, is_key, packets_lost, samples \
-             FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {FRAGMENT_COLUMNS} FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq"
+        )))
         .bind(stream)
         .bind(head.first_seq)
         .fetch_all(self.read())
