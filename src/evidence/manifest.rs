@@ -30,6 +30,8 @@ pub(super) struct Facts<'a> {
     pub(super) notes: &'a [String],
     /// Of a track.
     pub(super) fixes: Option<&'a [Fix]>,
+    /// Of what was made of another exhibit.
+    pub(super) derivation: Option<Value>,
     pub(super) completed_at: UtcMicros,
 }
 
@@ -68,7 +70,9 @@ pub(super) fn manifest(f: &Facts<'_>) -> Result<String> {
             "uncertainty_us": null,
             "reason": "not measured",
         },
-        "reencoded": false,
+        "fragments": x.fragments,
+        "reencoded": f.derivation.as_ref().is_some_and(|d| d["reencoded"] == true),
+        "derivation": f.derivation,
         "track": f.fixes.map(|fixes| json!({
             "points": fixes.len(),
             "covers": track::covered(fixes).map(range),

@@ -16,7 +16,7 @@ pub use camera::{
 };
 pub use case::{
     Case, CaseAction, CaseEvent, CaseSource, CaseState, Exhibit, ExhibitFile, ExhibitKind,
-    ExhibitState,
+    ExhibitState, FragmentName, TakenFragments,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use fix::{Fix, FixFlag, FixFlags, Ignition, Vehicle, VehicleClass, VehicleState};
