@@ -97,7 +97,7 @@ demo-check: setup build-release ## Drive the whole main job through the public A
 
 # --- other ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check-config openapi docs screenshots bench fuzz advisories clean
+.PHONY: check-config openapi docs screenshots bench bench-clip test-clips fuzz advisories clean
 check-config: build ## Check config/zhenbei.toml
 	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
 
@@ -113,6 +113,12 @@ screenshots: setup-test build ## Take the pictures in docs/screenshots from a ru
 
 bench: ## Measure the hot paths beside their references
 	@$(CARGO) bench --locked --bench hot_paths
+
+bench-clip: ## Measure the first byte of a clip out of a month of 200 cameras, and a GB of clip beside sendfile (needs 6 GB of disk)
+	@$(CARGO) bench --locked --bench clip
+
+test-clips: ## Try 200 random ranges of each kind of stream (`make test` tries a few)
+	@ZHENBEI_CLIP_RANGES=200 $(CARGO) test --locked --test archive any_range_plays
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

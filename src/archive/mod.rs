@@ -47,7 +47,7 @@ use crate::store::Database;
 pub use clip::{Clip, ClipAudio, ClipFragment};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
-pub use keys::KeyFrame;
+pub use keys::{KeyFrame, KeyTimes};
 pub use mse::LiveFragments;
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};

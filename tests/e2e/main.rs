@@ -16,3 +16,4 @@ mod bad_input;
 mod events;
 mod kill;
 mod operator;
+mod playback;

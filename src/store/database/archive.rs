@@ -5,6 +5,7 @@
 //! into one value of its segment row.
 
 mod deleted;
+mod marks;
 mod read;
 mod rows;
 mod volumes;
@@ -20,7 +21,8 @@ use crate::model::{
     Fragment, Gap, GapCause, Result, Segment, SegmentId, StreamKey, TimeRange, UtcMicros,
 };
 
-use rows::{FRAGMENT_COLUMNS, folded, fragment, unfold};
+pub use rows::folded;
+use rows::{FRAGMENT_COLUMNS, fragment, unfold};
 
 /// One file with what the index adds to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
