@@ -14,6 +14,7 @@ mod clip;
 mod coverage;
 mod disk;
 mod fragment;
+mod freed;
 mod gop;
 mod health;
 mod hls;
@@ -49,6 +50,7 @@ pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::KeyFrame;
 pub use mse::LiveFragments;
+pub use retention::{FloorState, Forecast};
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};
 pub use volumes::{Areas, Mark, VolumeStatus};
@@ -75,6 +77,7 @@ struct Inner {
     pins: Arc<Pins>,
     planned: clip::Planned,
     committing: tokio::sync::Mutex<()>,
+    tidying: tokio::sync::Mutex<()>,
 }
 
 impl Archive {
@@ -128,6 +131,7 @@ impl Archive {
             pins: Arc::default(),
             planned: clip::Planned::default(),
             committing: tokio::sync::Mutex::default(),
+            tidying: tokio::sync::Mutex::default(),
         });
         inner.recover().await?;
         let bytes = inner.db.archive_volume_bytes().await?;

@@ -17,18 +17,13 @@ use crate::model::{
     CameraId, Error, Gap, GapCause, Result, Segment, StreamKey, StreamRole, TimeRange, UtcMicros,
     split_path as split,
 };
-use crate::store::database::{ArchiveCommit, SegmentPart, SegmentRow};
+use crate::store::database::{ArchiveCommit, FragmentRow, SegmentPart, SegmentRow, Tombstone};
 
 /// Files in one transaction.
 const BATCH: usize = 200;
 
 /// More than can be written before the index has it, even while the database is away.
 const LEFT_FREE: i64 = 1 << 20;
-
-const EVER: TimeRange = TimeRange {
-    from: UtcMicros::MIN,
-    to: UtcMicros::MAX,
-};
 
 impl Inner {
     pub(super) async fn recover(&self) -> Result<()> {
@@ -79,11 +74,12 @@ impl Inner {
                 Some((bytes, false)) => *bytes,
                 None => 0,
             };
-            if let Some((part, gaps, cut)) = self.recover_file(mount, &path, from).await? {
+            if let Some((part, gaps, holes, cut)) = self.recover_file(mount, &path, from).await? {
                 found += part.fragments.len();
                 torn += cut;
                 commit.segments.push(part);
                 commit.gaps.extend(gaps);
+                commit.tombstones.extend(holes);
             }
             if commit.segments.len() >= BATCH {
                 self.db.archive_commit(&std::mem::take(&mut commit)).await?;
@@ -101,13 +97,13 @@ impl Inner {
         Ok(())
     }
 
-    /// What is new in one file, the gaps it tells of, and the bytes cut off.
+    /// What is new in one file, the gaps and the deletions it tells of, and the bytes cut off.
     async fn recover_file(
         &self,
         mount: &Mount,
         path: &str,
         from: u64,
-    ) -> Result<Option<(SegmentPart, Vec<Gap>, u64)>> {
+    ) -> Result<Option<(SegmentPart, Vec<Gap>, Vec<Tombstone>, u64)>> {
         let inside = split(path).1;
         let full = mount.dir.join(inside);
         let head = {
@@ -195,13 +191,15 @@ impl Inner {
                 first_seq: first.fragment.seq,
                 ended: head.started,
                 bytes: u64::from(init_len),
+                freed: 0,
                 whole: true,
                 closed: true,
                 params: head.params.clone(),
             }),
         };
+        let holes = told_deletions(path, &head.stream, &scanned);
         // A head and no fragment: nothing to index, nothing lost.
-        Ok(row.map(|row| (part_of(row, scanned), gaps, cut)))
+        Ok(row.map(|row| (part_of(row, scanned), gaps, holes, cut)))
     }
 
     /// Gaps that fragments tell of and the index does not have.
@@ -241,23 +239,26 @@ impl Inner {
             next_seq: 1 + skip,
             ..ChainHead::EMPTY
         };
-        let chain = match last.first().and_then(|p| p.fragments.last()) {
+        let buried = self.db.archive_last_tombstone(stream).await?;
+        let kept = last.first().and_then(|p| p.fragments.last());
+        // The newest part of a file may have been given back while the rest is held.
+        let newer = |row: &&FragmentRow| {
+            buried
+                .as_ref()
+                .is_none_or(|t| t.last_seq < row.fragment.seq)
+        };
+        let chain = match kept.filter(newer) {
             Some(row) => ChainHead {
                 next_seq: row.fragment.seq + 1 + skip,
                 hash: row.fragment.sha256,
                 end: Some(row.fragment.range.to),
             },
-            // All of it was deleted: the chain goes on from the last tombstone.
-            None => self
-                .db
-                .archive_tombstones(stream, EVER)
-                .await?
-                .last()
-                .map_or(none, |t| ChainHead {
-                    next_seq: t.last_seq + 1 + skip,
-                    hash: t.last_sha256,
-                    end: Some(t.range.to),
-                }),
+            // It was deleted: the chain goes on from the last tombstone.
+            None => buried.map_or(none, |t| ChainHead {
+                next_seq: t.last_seq + 1 + skip,
+                hash: t.last_sha256,
+                end: Some(t.range.to),
+            }),
         };
         let known_until = chain.end.max(self.db.archive_last_gap(stream).await?);
         let missing = match (stopped, known_until) {
@@ -270,6 +271,29 @@ impl Inner {
     }
 }
 
+/// Deletions that the file's own holes tell of.
+fn told_deletions(path: &str, stream: &StreamKey, scanned: &Scan) -> Vec<Tombstone> {
+    let told = scanned.freed.iter().filter_map(|(at, hole)| {
+        let note = hole.note.as_ref()?;
+        Some(Tombstone {
+            segment: note.segment,
+            stream: stream.clone(),
+            path: path.to_owned(),
+            range: note.range,
+            first_seq: note.first_seq,
+            last_seq: note.last_seq,
+            last_sha256: note.last_sha256,
+            byte_from: *at,
+            bytes: hole.len,
+            rule: note.rule.clone(),
+            actor: note.actor.clone(),
+            in_part: true,
+            deleted_at: note.deleted_at,
+        })
+    });
+    told.collect()
+}
+
 fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
     let mut fragments = Vec::with_capacity(scanned.fragments.len());
     for (fragment, _) in scanned.fragments {
@@ -278,6 +302,8 @@ fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
         fragments.push(fragment);
     }
     row.bytes = row.bytes.max(scanned.whole);
+    row.freed = scanned.freed.iter().map(|(_, hole)| hole.len).sum();
+    row.whole &= row.freed == 0;
     row.closed = true;
     SegmentPart { row, fragments }
 }

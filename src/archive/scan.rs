@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::boxes::u32_of;
 use super::fragment::{self, PREFIX, Parsed};
+use super::freed::{self, Hole, NOTE_MAX};
 use super::init::{self, Head};
 use super::params;
 use crate::model::Fragment;
@@ -25,6 +26,8 @@ pub(super) struct Scan {
     pub(super) whole: u64,
     /// Of the file as found.
     pub(super) len: u64,
+    /// Fragments given back to the disk, and where.
+    pub(super) freed: Vec<(u64, Hole)>,
     /// Damaged bytes with whole fragments behind them.
     pub(super) damaged: Vec<(u64, u64)>,
 }
@@ -48,6 +51,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         fragments: Vec::new(),
         whole: offset,
         len,
+        freed: Vec::new(),
         damaged: Vec::new(),
     };
     let mut at = offset;
@@ -60,6 +64,16 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
             at += u64::from(row.fragment.len);
             scan.whole = at;
             scan.fragments.push((row, parsed));
+            continue;
+        }
+        let hole = freed::read(&read_up_to(&file, at, NOTE_MAX)?);
+        if let Some(hole) = hole.filter(|h| at.checked_add(h.len).is_some_and(|end| end <= len)) {
+            if at > scan.whole {
+                scan.damaged.push((scan.whole, at));
+            }
+            scan.freed.push((at, hole.clone()));
+            at += hole.len;
+            scan.whole = at;
             continue;
         }
         // Damage: perhaps a whole fragment lies behind it. A torn tail has none.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Inner;
 use super::disk::{DiskPool, Written};
-use super::health::{cause_of, sync_message};
+use super::health::{HealthState, cause_of, sync_message};
 use super::state::StreamState;
 use super::volumes::Mount;
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange};
@@ -282,6 +282,12 @@ impl Inner {
         let waiting = i64::try_from(disk.waiting_bytes()).unwrap_or(i64::MAX);
         let volume = [("volume", mount.label())];
         gauge(Metric::ArchiveQueueBytes, &volume, as_f64(waiting));
+        let state = match mount.health().state {
+            HealthState::Ok => 0.0,
+            HealthState::Degraded => 1.0,
+            HealthState::Paused => 2.0,
+        };
+        gauge(Metric::ArchiveVolumeState, &volume, state);
     }
 }
 

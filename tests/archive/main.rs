@@ -13,6 +13,7 @@
 mod support;
 
 mod footage;
+mod holds_keep_frames;
 mod house;
 
 mod a_crash_loses_only_the_tail;
