@@ -13,6 +13,7 @@
 mod support;
 
 mod footage;
+mod held_footage_survives_anything;
 mod holds_keep_frames;
 mod house;
 
