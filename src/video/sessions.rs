@@ -16,13 +16,15 @@ use super::sink::SessionSink;
 use super::worker_session::WorkerRunner;
 use crate::config::VideoConfig;
 use crate::media::Media;
-use crate::model::{Clock, KeepalivePolicy, Secret, StreamKey, Transport};
+use crate::model::{BackendPolicy, Clock, KeepalivePolicy, Secret, StreamKey, Transport};
 
 pub struct Sessions {
     direct: RtspRunner,
     worker: WorkerRunner,
     /// Of cameras with `auto`: what worked, and for which address.
     worked: Mutex<HashMap<StreamKey, (Secret, Transport)>>,
+    /// Of cameras with `auto`: those whose packets only the worker can read.
+    unreadable: Mutex<HashMap<StreamKey, Secret>>,
 }
 
 impl Sessions {
@@ -31,6 +33,7 @@ impl Sessions {
             direct: RtspRunner::new(config, Arc::clone(&clock)),
             worker: WorkerRunner::new(config, clock, media),
             worked: Mutex::default(),
+            unreadable: Mutex::default(),
         }
     }
 
@@ -43,7 +46,9 @@ impl Sessions {
     ) -> Fault {
         let direct = transport == Transport::Tcp
             && !is_tls(&spec.url)
-            && spec.policies.keepalive == KeepalivePolicy::Auto;
+            && spec.policies.backend == BackendPolicy::Auto
+            && spec.policies.keepalive == KeepalivePolicy::Auto
+            && !self.is_unreadable(spec);
         if direct {
             self.direct.run(spec, sink, stop.clone()).await
         } else {
@@ -66,6 +71,10 @@ impl Sessions {
         let mut last = None;
         for transport in order {
             let fault = self.over(transport, spec, sink, stop).await;
+            if fault.unreadable {
+                info!("the next session lets a worker read the camera's packets");
+                self.unreadable().insert(spec.key.clone(), spec.url.clone());
+            }
             if sink.is_playing() {
                 let known = (spec.url.clone(), transport);
                 self.worked().insert(spec.key.clone(), known);
@@ -83,6 +92,16 @@ impl Sessions {
             last = Some(fault);
         }
         last.unwrap_or_else(|| super::faults::unsupported_transport(Transport::Auto))
+    }
+
+    fn is_unreadable(&self, spec: &SessionSpec) -> bool {
+        spec.transport == Transport::Auto && self.unreadable().get(&spec.key) == Some(&spec.url)
+    }
+
+    fn unreadable(&self) -> std::sync::MutexGuard<'_, HashMap<StreamKey, Secret>> {
+        self.unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remembered(&self, spec: &SessionSpec) -> Option<Transport> {

@@ -18,6 +18,7 @@ mod house;
 mod a_crash_loses_only_the_tail;
 mod cameras_change_and_misbehave;
 mod clips_play_what_was_asked_for;
+mod clocks_are_told;
 mod every_missing_moment_has_a_cause;
 mod exhibits_say_what_is_missing;
 mod playlists_play;
