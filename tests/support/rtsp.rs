@@ -219,6 +219,49 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
+impl Running {
+    fn begin(server: rtsp::RTSPServer, port: u16) -> Self {
+        let source = server
+            .create_source(gio::Cancellable::NONE)
+            .unwrap_or_else(|e| panic!("cannot listen on port {port}: {e}"));
+        let context = glib::MainContext::new();
+        source.attach(Some(&context));
+        let quit = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (context, quit) = (context.clone(), Arc::clone(&quit));
+            // Not a `MainLoop`: its `quit` is lost when it comes before `run`.
+            let turn = move || {
+                while !quit.load(Ordering::SeqCst) {
+                    context.iteration(true);
+                }
+            };
+            let name = format!("camera-{port}");
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(turn)
+                .expect("a thread starts")
+        };
+        Self {
+            server,
+            source,
+            context,
+            quit,
+            thread,
+        }
+    }
+
+    fn end(self) {
+        self.source.destroy();
+        self.server.client_filter(Some(&mut |_, client| {
+            client.close();
+            RTSPFilterResult::Remove
+        }));
+        self.quit.store(true, Ordering::SeqCst);
+        self.context.wakeup();
+        self.thread.join().expect("the camera's thread ends well");
+    }
+}
+
 impl FakeCamera {
     pub fn start(spec: Spec) -> Self {
         Self::start_at(spec, free_port())
@@ -268,24 +311,10 @@ impl FakeCamera {
 
     /// As when the power goes: connections are cut, the port is closed.
     pub fn stop(&mut self) {
-        let Some(Running {
-            server,
-            source,
-            context,
-            quit,
-            thread,
-        }) = self.running.take()
-        else {
+        let Some(running) = self.running.take() else {
             return;
         };
-        source.destroy();
-        server.client_filter(Some(&mut |_, client| {
-            client.close();
-            RTSPFilterResult::Remove
-        }));
-        quit.store(true, Ordering::SeqCst);
-        context.wakeup();
-        thread.join().expect("the camera's thread ends well");
+        running.end();
         self.pictures.0.lock().unwrap().clear();
     }
 
@@ -314,33 +343,7 @@ impl FakeCamera {
             let video = self.spec.video(Codec::H264, width, height);
             mounts.add_factory("/sub", self.factory(&format!("( {video} )")));
         }
-        let source = server
-            .create_source(gstreamer_rtsp_server::gio::Cancellable::NONE)
-            .unwrap_or_else(|e| panic!("cannot listen on port {}: {e}", self.port));
-        let context = glib::MainContext::new();
-        source.attach(Some(&context));
-        let quit = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (context, quit) = (context.clone(), Arc::clone(&quit));
-            // Not a `MainLoop`: its `quit` is lost when it comes before `run`.
-            let turn = move || {
-                while !quit.load(Ordering::SeqCst) {
-                    context.iteration(true);
-                }
-            };
-            let name = format!("camera-{}", self.port);
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(turn)
-                .expect("a thread starts")
-        };
-        self.running = Some(Running {
-            server,
-            source,
-            context,
-            quit,
-            thread,
-        });
+        self.running = Some(Running::begin(server, self.port));
     }
 
     /// The picture stops; the connection, the sound and RTCP go on. A new session after the last one ended sees
@@ -409,6 +412,98 @@ impl Pictures {
         let mut all = self.0.lock().unwrap();
         all.retain(|bin| bin.current_state() == gst::State::Playing);
         all.clone()
+    }
+}
+
+/// A server to which anyone may publish one H.264 stream (ANNOUNCE, RECORD), and which serves it again.
+pub struct Relay {
+    port: u16,
+    running: Option<Running>,
+}
+
+impl Relay {
+    pub fn start() -> Self {
+        gst::init().expect("GStreamer starts");
+        let port = free_port();
+        let server = rtsp::RTSPServer::new();
+        server.set_address("127.0.0.1");
+        server.set_service(&port.to_string());
+        let mounts = server.mount_points().expect("a server has mount points");
+        // A viewer who comes first waits for the publisher, and must not hold up the one thread.
+        let threads = server.thread_pool().expect("a server has threads");
+        threads.set_max_threads(4);
+        let viewers: Arc<Mutex<Vec<gstreamer_app::AppSrc>>> = Arc::default();
+
+        let publish = rtsp::RTSPMediaFactory::new();
+        publish.set_transport_mode(rtsp::RTSPTransportMode::RECORD);
+        publish.set_launch(
+            "( rtph264depay name=depay0 ! h264parse ! video/x-h264,stream-format=byte-stream,alignment=au \
+             ! appsink name=out sync=false )",
+        );
+        publish.set_latency(0);
+        let to = Arc::clone(&viewers);
+        publish.connect_media_configure(move |_, media| {
+            let bin = media.element().downcast::<gst::Bin>().expect("a bin");
+            let sink = bin.by_name("out").expect("has a sink");
+            let sink = sink
+                .downcast::<gstreamer_app::AppSink>()
+                .expect("an appsink");
+            let to = Arc::clone(&to);
+            sink.set_callbacks(
+                gstreamer_app::AppSinkCallbacks::builder()
+                    .new_sample(move |sink| {
+                        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                        let mut buffer = sample.buffer_owned().ok_or(gst::FlowError::Error)?;
+                        // The viewer's pipeline has a clock of its own.
+                        buffer.make_mut().set_pts(gst::ClockTime::NONE);
+                        buffer.make_mut().set_dts(gst::ClockTime::NONE);
+                        to.lock()
+                            .unwrap()
+                            .retain(|v| v.push_buffer(buffer.clone()).is_ok());
+                        Ok(gst::FlowSuccess::Ok)
+                    })
+                    .build(),
+            );
+        });
+        mounts.add_factory("/publish", publish);
+
+        let serve = rtsp::RTSPMediaFactory::new();
+        serve.set_launch(
+            "( appsrc name=in is-live=true format=time do-timestamp=true \
+             caps=video/x-h264,stream-format=byte-stream,alignment=au ! h264parse \
+             ! rtph264pay config-interval=-1 name=pay0 pt=96 )",
+        );
+        serve.set_shared(true);
+        serve.set_latency(0);
+        serve.connect_media_configure(move |_, media| {
+            let bin = media.element().downcast::<gst::Bin>().expect("a bin");
+            let source = bin.by_name("in").expect("has a source");
+            let source = source
+                .downcast::<gstreamer_app::AppSrc>()
+                .expect("an appsrc");
+            viewers.lock().unwrap().push(source);
+        });
+        mounts.add_factory("/main", serve);
+        Self {
+            port,
+            running: Some(Running::begin(server, port)),
+        }
+    }
+
+    pub fn publish_url(&self) -> String {
+        format!("rtsp://127.0.0.1:{}/publish", self.port)
+    }
+
+    pub fn url(&self) -> String {
+        format!("rtsp://127.0.0.1:{}/main", self.port)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.end();
+        }
     }
 }
 
