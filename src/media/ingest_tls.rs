@@ -72,7 +72,7 @@ pub(super) fn set_up(source: &gst::Element, policy: TlsPolicy) -> Result<Refusal
         let accept = match (policy, fingerprint) {
             (TlsPolicy::Insecure, _) => true,
             (TlsPolicy::Pinned(wanted), Some(seen)) => wanted == seen,
-            (TlsPolicy::System, _) | (TlsPolicy::Pinned(_), None) => false,
+            (TlsPolicy::System | TlsPolicy::Unreadable, _) | (TlsPolicy::Pinned(_), None) => false,
         };
         if !accept {
             let seen = fingerprint.map_or("unknown".into(), hex::encode);

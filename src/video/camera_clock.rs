@@ -172,7 +172,8 @@ mod tests {
         assert_eq!(i64::from(uncertainty), UNCONFIRMED_US + DRIFT_PPM);
         // A second report five seconds later that agrees to a millisecond.
         c.report(ntp(wrong + 5 * S + 1_000), 455_000, 455_000, NOW);
-        assert_eq!(known(c.at_picture(455_000, NOW)).1, 1_000);
+        // The fraction of NTP rounds.
+        assert!((999..=1_001).contains(&known(c.at_picture(455_000, NOW)).1));
     }
 
     #[test]

@@ -143,7 +143,6 @@ async fn pictures_lost_on_the_way() {
             lost: if i == 0 { 400 } else { 0 },
             camera_clock: zhenbei::model::CameraClock::default(),
             params: std::sync::Arc::clone(&f.params),
-            camera_clock: zhenbei::model::CameraClock::default(),
         });
     }
     house.clock.set(at(12.0));

@@ -31,6 +31,10 @@ pub trait Server {
     async fn kill(&mut self);
     /// At the same address.
     async fn start_again(&mut self);
+    /// Sessions it has open, if it tells.
+    fn open_sessions(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// What must come out.
@@ -89,6 +93,8 @@ pub async fn camera_test(server: &mut impl Server, wants: &Wants) -> Vec<Vec<Arc
         "letting go took {:?}",
         closed.letting_go
     );
+    let left = server.open_sessions().unwrap_or_default();
+    assert_eq!(left, 0, "sessions are left at the server");
     let sessions = sessions(&closed.seen);
     assert_eq!(
         sessions.len(),
@@ -176,7 +182,9 @@ fn well_formed(pictures: &[Arc<Frame>], wants: &Wants) {
         if sound.is_some() || !wants.learns_of_sound() {
             assert_eq!(sound, wants.sound.as_ref().map(|s| &s[..]));
         }
-        assert_eq!(picture.lost, 0, "nothing was lost on the way");
+        // Datagrams may be lost on a machine that has too much to do; then they are counted.
+        let sure = wants.transport == Transport::Tcp;
+        assert!(!sure || picture.lost == 0, "nothing is lost over TCP");
         assert!(
             !slices(wants.codec, &picture.data).is_empty(),
             "a picture without a slice"
