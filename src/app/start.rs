@@ -178,6 +178,7 @@ impl Daemon {
             sources: Arc::new(rooms),
             clock: Arc::clone(&clock),
             changes: cases.announcer(),
+            scratch: data.join("derive"),
         });
         services.spawn(copier.run(services.token()));
         let events = Events::new(

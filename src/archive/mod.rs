@@ -53,7 +53,7 @@ pub use clip::{Clip, ClipAudio, ClipFragment};
 pub use fsck::{Finding, FindingKind, Fsck, FsckOptions, FsckSummary};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
-pub use keys::KeyFrame;
+pub use keys::{KeyFrame, KeyTimes};
 pub use mse::LiveFragments;
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};

@@ -29,6 +29,8 @@ pub(super) struct Scan {
     pub(super) len: u64,
     /// Damaged bytes with whole fragments behind them.
     pub(super) damaged: Vec<(u64, u64)>,
+    /// The last bytes have the length of a whole fragment, but not its hash.
+    pub(super) damaged_tail: bool,
     /// Bytes given back to the disk, as `free` boxes (ISO/IEC 14496-12 §8.1.2): deleted, while the rest of the file is held.
     pub(super) freed: u64,
 }
@@ -70,6 +72,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         whole: offset,
         len,
         damaged: Vec::new(),
+        damaged_tail: false,
         freed: 0,
     };
     let mut at = offset;
@@ -98,7 +101,11 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         // Damage: perhaps a whole fragment lies behind it. A torn tail has none.
         match next_candidate(&file, at + 8, len, head.id)? {
             Some(next) => at = next,
-            None => break,
+            None => {
+                let prefix = read_up_to(&file, at, PREFIX)?;
+                scan.damaged_tail = fragment::length(&prefix).is_some_and(|n| at + n as u64 <= len);
+                break;
+            }
         }
     }
     Ok(scan)

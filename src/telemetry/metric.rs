@@ -75,6 +75,7 @@ metrics! {
 
     MediaTranscodes = Gauge "zhenbei_media_transcodes" [] "Transcodes running.";
     MediaFailures = Counter "zhenbei_media_worker_failures_total" ["job"] "Worker processes that ended badly or were ended.";
+    MediaDerive = Histogram "zhenbei_media_derive_seconds" [] "Time to make one derived item.";
     MediaStill = Histogram "zhenbei_media_still_seconds" [] "Time to make one still picture.";
 
     HttpRequests = Counter "zhenbei_http_requests_total" ["method", "route", "status"] "Calls answered.";
