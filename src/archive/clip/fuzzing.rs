@@ -56,7 +56,10 @@ pub fn clip_plan(data: &[u8]) {
     for piece in &plan.pieces {
         let mut inside = parts.iter().flat_map(|p| &p.fragments).map(|f| &f.fragment);
         // A piece may go over the border of fragments that touch.
-        assert!(inside.any(|f| (f.offset..f.offset + u64::from(f.len)).contains(&piece.offset)));
+        assert!(
+            inside
+                .any(|f| (f.offset..f.offset.saturating_add(f.len.into())).contains(&piece.offset))
+        );
     }
     let head = moov::head(&plan);
     let mdat = if media + 8 > u64::from(u32::MAX) {
