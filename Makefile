@@ -101,7 +101,7 @@ demo-check: setup build-release ## Drive the whole main job through the public A
 
 # --- other ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check-config openapi docs screenshots bench bench-archive fuzz advisories clean
+.PHONY: check-config openapi docs screenshots bench bench-archive test-faults fuzz advisories clean
 check-config: build ## Check config/zhenbei.toml
 	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
 
@@ -121,6 +121,9 @@ bench: ## Measure the hot paths beside their references
 bench-archive: build-release ## What recording costs beside its floor and ffmpeg (CAMERAS=32,200 SECONDS=20 ROUNDS=3)
 	@$(CARGO) run --locked --release --package zhenbei-bench-archive -- --binary $(BIN)/release/zhenbei \
 		--scratch $(BIN)/bench-archive --cameras $(CAMERAS) --seconds $(SECONDS) --rounds $(ROUNDS)
+
+test-faults: ## Kills, full and broken disks, clocks, links under 16 cameras; prints a table (25 min; FAULTS=name for some)
+	@ZHENBEI_FAULTS=full ZHENBEI_FAULTS_ONLY="$(FAULTS)" $(CARGO) test --locked --test faults -- --nocapture
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

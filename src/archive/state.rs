@@ -171,6 +171,8 @@ impl StreamState {
     /// Pictures stop.
     pub(super) fn missing(&self, at: UtcMicros, cause: GapCause) {
         let mut now = self.lock();
+        // The timeline may be ahead of the clock: what is recorded is not missing.
+        let at = now.end.map_or(at, |end| at.max(end));
         match now.open {
             Some((_, c)) if c == cause => {}
             // Known missing for another cause until now: that part is over.
