@@ -39,6 +39,7 @@ mod volumes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -79,6 +80,8 @@ struct Inner {
     pins: Arc<Pins>,
     planned: clip::Planned,
     committing: tokio::sync::Mutex<()>,
+    /// The daemon is about to stop: streams that go now are not switched off.
+    stopping: AtomicBool,
 }
 
 impl Archive {
@@ -132,6 +135,7 @@ impl Archive {
             pins: Arc::default(),
             planned: clip::Planned::default(),
             committing: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
         });
         inner.recover().await?;
         let bytes = inner.db.archive_volume_bytes().await?;
@@ -148,6 +152,12 @@ impl Archive {
 
     pub fn volumes(&self) -> Vec<VolumeStatus> {
         self.inner.volumes.status()
+    }
+
+    /// To be called before the cameras are stopped: from now on a stream that goes away ends with the daemon, and is not one
+    /// whose recording somebody switched off.
+    pub fn will_stop(&self) {
+        self.inner.stopping.store(true, Ordering::Release);
     }
 
     /// Everything of this stream recorded before this survives a power cut and is found.
