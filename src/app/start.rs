@@ -38,6 +38,7 @@ pub struct Daemon {
     address: SocketAddr,
     first: Option<FirstSignIn>,
     db: Database,
+    archive: Archive,
     /// In the order of starting; stopped from the back.
     stages: Vec<Stage>,
 }
@@ -216,7 +217,7 @@ impl Daemon {
         let health = Health {
             db: db.clone(),
             live,
-            archive,
+            archive: archive.clone(),
             fleet: fleet.clone(),
         };
         let router = api::router(Api {
@@ -252,6 +253,7 @@ impl Daemon {
             address,
             first,
             db,
+            archive,
             stages,
         })
     }
@@ -273,6 +275,7 @@ impl Daemon {
 
     /// Stops from the outside in: no new requests, no walls, no vehicles, no cameras; then what is recorded is made durable.
     pub async fn stop(mut self) {
+        self.archive.will_stop();
         while let Some(stage) = self.stages.pop() {
             stage.stop().await;
         }

@@ -59,7 +59,8 @@ impl Recorder {
             };
             match read {
                 Ok(Some(read)) => {
-                    idle = false;
+                    // A session that is over does not stall: its end has told the cause.
+                    idle = matches!(read, Read::End(_));
                     self.take(read);
                 }
                 Ok(None) => break,
@@ -109,6 +110,7 @@ impl Recorder {
     }
 
     fn flush(&mut self) {
+        self.keep_off();
         if let Some(raw) = self.gop.flush() {
             self.place(raw);
         }
@@ -117,7 +119,16 @@ impl Recorder {
         }
     }
 
+    /// A gap whose cause changed while it was open is written down up to there; no picture may be placed over it, though its
+    /// delay suggests so.
+    fn keep_off(&mut self) {
+        if let Some(end) = self.state.end() {
+            self.line.not_before(end);
+        }
+    }
+
     fn place(&mut self, raw: Raw) {
+        self.keep_off();
         for take in self.line.place(raw) {
             self.offer(take);
         }
