@@ -8,7 +8,8 @@ use crate::evidence::{SourceClip, SourceStill, Sources};
 use crate::fleet::Fleet;
 use crate::media::{DeriveOrder, Derived, Media};
 use crate::model::{
-    Fix, FragmentName, Result, StreamKey, TakenFragments, TimeRange, UtcMicros, VehicleId,
+    Fix, FragmentClock, FragmentName, Result, StreamKey, TakenFragments, TimeRange, UtcMicros,
+    VehicleId,
 };
 
 pub(super) struct RoomSources {
@@ -42,6 +43,10 @@ impl Sources for RoomSources {
         };
         let jpeg = self.media.still(&found.params, found.data, None).await?;
         Ok(Some(SourceStill { jpeg, at: found.at }))
+    }
+
+    async fn clock(&self, stream: &StreamKey, range: TimeRange) -> Result<FragmentClock> {
+        self.archive.clock_over(stream, range).await
     }
 
     async fn derive(&self, order: DeriveOrder) -> Result<Derived> {

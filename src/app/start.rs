@@ -12,7 +12,7 @@ use super::stage::Stage;
 use super::systemd::watchdog;
 use crate::access::{Access, Actor, Audit, Layouts};
 use crate::api::{self, Api, Health};
-use crate::archive::Archive;
+use crate::archive::{self, Archive};
 use crate::casefile::Cases;
 use crate::config::Config;
 use crate::evidence::{Exhibits, Parts};
@@ -25,7 +25,7 @@ use crate::store::blobs::Folder;
 use crate::store::live::{MemoryLive, RedisLive};
 use crate::store::{Blobs, Database, LiveState};
 use crate::telemetry::Numbers;
-use crate::video::{RtspRunner, Video};
+use crate::video::{Sessions, Video};
 
 /// The account made at the very first start. The caller hands its password on once; only its hash is kept here.
 pub struct FirstSignIn {
@@ -106,16 +106,27 @@ impl Daemon {
             Arc::clone(&clock),
         )
         .await?;
+        archive.know_areas(areas(&register));
 
         let mut base = Stage::new("register");
         let (r, stop) = (register.clone(), base.token());
         base.spawn(async move { r.run(stop).await });
         base.spawn(watchdog(db.clone(), base.token()));
+        // Stops after the cameras: some of them are watched by its workers.
+        let (m, stop) = (media.clone(), base.token());
+        base.spawn(async move {
+            stop.cancelled().await;
+            m.stop().await;
+        });
 
         // The archive stops after the cameras: it writes down how their sessions end.
         let mut archiving = Stage::archive();
         let mut cameras_stage = Stage::new("cameras");
-        let runner = Arc::new(RtspRunner::new(&config.video, Arc::clone(&clock)));
+        let runner = Arc::new(Sessions::new(
+            &config.video,
+            Arc::clone(&clock),
+            media.clone(),
+        ));
         let (video, supervise) = Video::start(
             config.video.clone(),
             Arc::clone(&clock),
@@ -179,11 +190,6 @@ impl Daemon {
         let (e, stop) = (events.clone(), services.token());
         services.spawn(async move { e.run(stop).await });
         let sources = Sources::new(video.clone(), &media, Arc::clone(&clock));
-        let (m, stop) = (media.clone(), services.token());
-        services.spawn(async move {
-            stop.cancelled().await;
-            m.stop().await;
-        });
         let playback = Playback::new(
             archive.clone(),
             video.clone(),
@@ -297,6 +303,16 @@ async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationTo
     if let Err(e) = served {
         tracing::error!(error = %e, "the HTTP listener ended");
     }
+}
+
+/// The area of a camera, as the register has it now.
+fn areas(register: &Register) -> archive::Areas {
+    let register = register.clone();
+    Arc::new(move |id| {
+        let cameras = register.cameras();
+        let camera = cameras.iter().find(|c| c.id == *id);
+        camera.map(|c| c.area.as_str().to_owned())
+    })
 }
 
 /// Gives the fleet the register's vehicles, now and at every change.

@@ -6,31 +6,34 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Inner;
-use super::disk::DiskPool;
 use super::gop::{Gop, Raw, micros};
 use super::state::StreamState;
 use super::timeline::{Take, Timeline};
+use super::volumes::Disks;
 use crate::model::{FaultKind, GapCause, StreamKey};
 use crate::video::{Read, Ring, SessionEnd, Start};
 
 pub(super) struct Recorder {
     inner: Arc<Inner>,
-    disk: Arc<DiskPool>,
+    disk: Arc<Disks>,
     state: Arc<StreamState>,
     gop: Gop,
     line: Timeline,
     /// A fragment was given up: what follows cannot be decoded before the next key frame.
     need_key: Option<GapCause>,
+    /// Recorded times are ahead of the server's clock.
+    ahead: bool,
 }
 
 impl Recorder {
-    pub(super) fn new(inner: Arc<Inner>, disk: Arc<DiskPool>, key: &StreamKey) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, disk: Arc<Disks>, key: &StreamKey) -> Self {
         let state = inner.state(key);
         state.started(inner.clock.now());
         Self {
             gop: Gop::new(inner.config.fragment_max_ms, GapCause::CameraDown),
             line: Timeline::new(state.end()),
             need_key: None,
+            ahead: false,
             inner,
             disk,
             state,
@@ -74,7 +77,7 @@ impl Recorder {
             self.take(read);
         }
         self.flush();
-        self.disk.close(&self.state.key).await;
+        self.disk.close(&self.state).await;
     }
 
     fn take(&mut self, read: Read) {
@@ -89,6 +92,7 @@ impl Recorder {
                 let cause = match fault {
                     None => GapCause::Stopped,
                     Some(FaultKind::PictureStopped) => GapCause::SourceStalled,
+                    Some(FaultKind::ClockStep) => GapCause::ClockStep,
                     Some(_) => GapCause::CameraDown,
                 };
                 self.gop.end_session(cause);
@@ -120,6 +124,7 @@ impl Recorder {
     }
 
     fn offer(&mut self, mut take: Take) {
+        self.ahead = super::clocks::watch(&self.state.key, take.clock.ahead_us, self.ahead);
         let blocked = self.state.blocked(self.inner.clock.now());
         if let Some(cause) = blocked.or(self.need_key.filter(|_| !take.key)) {
             self.need_key = Some(cause);
@@ -134,9 +139,9 @@ impl Recorder {
                 self.state.accept(range, before);
             }
             Err(cause) => {
-                if self.need_key.is_none() {
+                if self.need_key.is_none() && cause == GapCause::DiskBehind {
                     tracing::warn!(
-                        stream = %self.state.key, waiting = self.disk.waiting_bytes(),
+                        stream = %self.state.key, waiting = self.disk.waiting_bytes(&self.state.key),
                         "the disk is behind; pictures are left out until it has caught up"
                     );
                 }

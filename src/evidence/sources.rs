@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 use crate::media::{DeriveOrder, Derived};
 use crate::model::{
-    Fix, GapCause, Result, StreamKey, TakenFragments, TimeRange, UtcMicros, VehicleId,
+    Fix, FragmentClock, GapCause, Result, StreamKey, TakenFragments, TimeRange, UtcMicros,
+    VehicleId,
 };
 use crate::store::ByteStream;
 
@@ -42,6 +43,8 @@ pub trait Sources: Send + Sync {
     }
     /// The key frame at or before `at`, or else the first one after it; `None` when there is none.
     async fn still(&self, stream: &StreamKey, at: UtcMicros) -> Result<Option<SourceStill>>;
+    /// Which clocks the recording of a range tells of.
+    async fn clock(&self, stream: &StreamKey, range: TimeRange) -> Result<FragmentClock>;
     /// Makes something of a clip that lies in evidence storage: one file in, one file out.
     async fn derive(&self, order: DeriveOrder) -> Result<Derived>;
     /// At most `limit` fixes in the order of device time.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::cameras::Cameras;
+use super::scrub::Thumbnails;
 use crate::access::{Action, Actor, Audit, Permission, audited};
 use crate::archive::{Archive, Clip, HlsPlaylist, SegmentReader};
 use crate::media::Media;
 use crate::model::{
-    CameraId, Clock, Coverage, Error, Result, SegmentId, StreamKey, StreamRole, TimeRange,
-    UtcMicros,
+    CameraId, Clock, Coverage, Error, FragmentClock, Result, SegmentId, StreamKey, StreamRole,
+    TimeRange, UtcMicros,
 };
 use crate::video::Video;
 
@@ -25,17 +26,29 @@ const MAX_WIDTH: u32 = 3840;
 
 #[derive(Clone)]
 pub struct Playback {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    archive: Archive,
+pub(super) struct Inner {
+    pub(super) archive: Archive,
     video: Video,
-    cameras: Cameras,
-    media: Media,
-    audit: Audit,
+    pub(super) cameras: Cameras,
+    pub(super) media: Media,
+    pub(super) audit: Audit,
     clock: Arc<dyn Clock>,
     looks: Mutex<HashMap<(String, String), UtcMicros>>,
+    pub(super) thumbnails: Thumbnails,
+}
+
+/// Which playlist of a range.
+#[derive(Clone, Copy, Debug)]
+pub enum Playlist<'a> {
+    Media,
+    KeyFrames,
+    /// Names both; `query` is repeated in their addresses.
+    Master {
+        query: &'a str,
+    },
 }
 
 pub struct Still {
@@ -62,6 +75,7 @@ impl Playback {
                 audit,
                 clock,
                 looks: Mutex::default(),
+                thumbnails: Thumbnails::default(),
             }),
         }
     }
@@ -90,6 +104,11 @@ impl Playback {
         Ok(coverage)
     }
 
+    /// The clocks at the newest recorded picture before `at`. Whoever asks has been let see the coverage or the clip.
+    pub async fn clock_before(&self, key: &StreamKey, at: UtcMicros) -> Result<FragmentClock> {
+        self.inner.archive.clock_before(key, at).await
+    }
+
     pub async fn clip(&self, actor: &Actor, key: &StreamKey, range: TimeRange) -> Result<Clip> {
         let object = format!("{key} {} – {}", range.from, range.to);
         self.look(actor, Action::RecordingView, &object, range.from, async {
@@ -111,15 +130,17 @@ impl Playback {
         actor: &Actor,
         key: &StreamKey,
         range: TimeRange,
+        which: Playlist<'_>,
     ) -> Result<HlsPlaylist> {
         let object = format!("{key} {} – {}", range.from, range.to);
-        self.look(
-            actor,
-            Action::RecordingView,
-            &object,
-            range.from,
-            self.inner.archive.hls(key, range),
-        )
+        let archive = &self.inner.archive;
+        self.look(actor, Action::RecordingView, &object, range.from, async {
+            match which {
+                Playlist::Media => archive.hls(key, range).await,
+                Playlist::KeyFrames => archive.hls_key_frames(key, range).await,
+                Playlist::Master { query } => archive.hls_master(key, range, query).await,
+            }
+        })
         .await
     }
 
@@ -212,7 +233,7 @@ impl Playback {
     }
 
     /// A look at what was recorded since `from`.
-    async fn look<T>(
+    pub(super) async fn look<T>(
         &self,
         actor: &Actor,
         action: Action,
@@ -266,7 +287,7 @@ impl Playback {
     }
 }
 
-fn no_camera(key: &StreamKey) -> Error {
+pub(super) fn no_camera(key: &StreamKey) -> Error {
     Error::not_found(
         "not_found",
         format!(

@@ -62,6 +62,7 @@ pub(crate) fn serve(mut input: Input, output: Output) -> io::Result<()> {
                 return locked(&output).send(&Message::Ended);
             }
             Message::Still { .. }
+            | Message::Ingest(_)
             | Message::StillDone { .. }
             | Message::StillRefused { .. }
             | Message::Checked { .. }

@@ -107,6 +107,7 @@ async fn the_manifest_is_canonical_and_says_who_when_why_and_what() {
         main: Secret::new("rtsp://user:hunter2@192.0.2.1/main"),
         sub: None,
         transport: Transport::Tcp,
+        policies: zhenbei::model::CameraPolicies::default(),
         record: true,
     };
     e.centre

@@ -101,6 +101,10 @@ impl Sources for Recorded {
         })
     }
 
+    async fn clock(&self, _: &StreamKey, _: TimeRange) -> Result<zhenbei::model::FragmentClock> {
+        Ok(zhenbei::model::FragmentClock::default())
+    }
+
     async fn derive(&self, order: DeriveOrder) -> Result<Derived> {
         self.derived.fetch_add(1, Ordering::SeqCst);
         if self.making_hangs.load(Ordering::SeqCst) {

@@ -29,6 +29,14 @@ fn part(stream: &StreamKey, seq: i64, from: i64, n: i64, closed: bool) -> Segmen
                 len: 100,
                 sha256: [u8::try_from(seq + i).unwrap(); 32],
                 packets_lost: 3,
+                clock: zhenbei::model::FragmentClock {
+                    camera: zhenbei::model::CameraClock::Known {
+                        offset_us: -28_800_000_000 + i,
+                        uncertainty_us: 900,
+                        method: zhenbei::model::ClockMethod::RtcpSenderReport,
+                    },
+                    ahead_us: 10_000_000 - i,
+                },
                 samples: vec![0, 1, 2, 0xff],
             },
         })
@@ -152,7 +160,10 @@ pub async fn suite(db: &Database) {
     assert_eq!(paths.get(&second.row.segment.path), Some(&(350, false)));
 
     // Only closed files are offered for deletion, oldest first.
-    let oldest = db.archive_oldest((UtcMicros::MIN, ""), 10).await.unwrap();
+    let oldest = db
+        .archive_oldest("", (UtcMicros::MIN, ""), 10)
+        .await
+        .unwrap();
     let ids: Vec<_> = oldest.iter().map(|o| o.segment.id).collect();
     assert_eq!(
         ids,
@@ -169,6 +180,8 @@ pub async fn suite(db: &Database) {
         last_sha256: [5; 32],
         bytes: 550,
         rule: "retention_days = 30".into(),
+        actor: "retention".into(),
+        in_part: false,
         deleted_at: UtcMicros(5_000),
     };
     db.archive_bury(std::slice::from_ref(&t)).await.unwrap();

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
 const MOST: usize = 16;
 /// Of all plans together, about.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 96 << 20;
 
 /// What decides the plan of a clip. Files that go are told by [`Planned::forget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Default for Planned {
 
 impl Planned {
     /// A turn to plan.
-    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+    pub(in crate::archive) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
         let busy = || {
             Error::unavailable(
                 "archive_busy",
@@ -131,6 +131,7 @@ impl Planned {
 mod tests {
     use super::*;
     use crate::archive::clip::ClipAudio;
+    use crate::archive::volumes::Volumes;
     use crate::model::CameraId;
 
     fn key(to: i64, durable: i64) -> Key {
@@ -153,7 +154,7 @@ mod tests {
                 codecs: Vec::new(),
                 frames: 0,
             }),
-            layout: Arc::new(Layout::new("".into(), vec![0; head], Vec::new())),
+            layout: Arc::new(Layout::new(Volumes::nowhere(), vec![0; head], Vec::new())),
             files: [file].into(),
             gaps: None,
         }

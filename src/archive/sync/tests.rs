@@ -45,6 +45,7 @@ fn second(n: i64) -> Take {
         key: true,
         data: vec![7; 1_000].into(),
         lost: 0,
+        camera_clock: crate::model::CameraClock::default(),
         params: Arc::clone(&params),
     };
     Take {
@@ -60,6 +61,7 @@ fn second(n: i64) -> Take {
         key: true,
         received: (range.from, range.to),
         lost: 0,
+        clock: crate::model::FragmentClock::default(),
         before: GapCause::SourceStalled,
         session: false,
     }
@@ -82,11 +84,8 @@ async fn what_the_index_missed_in_a_long_outage_is_read_back_at_the_next_start()
     let archive = open().await.unwrap();
     let inner = &archive.inner;
     let site = Site {
-        volume: Arc::clone(&inner.volume),
-        root: inner.dir.clone(),
-        clock: Arc::clone(&inner.clock),
-        troubles: Arc::clone(&inner.troubles),
         segment_us: 3_600 * SECOND,
+        ..inner.site(&inner.volumes.all()[0])
     };
     let disk = DiskPool::start(&site, 1 << 30).unwrap();
     let mut carry = Carry {
@@ -138,7 +137,7 @@ async fn what_the_index_missed_in_a_long_outage_is_read_back_at_the_next_start()
     assert_eq!(spans, [second(6).range], "other files are not touched");
 
     disk.join();
-    drop(archive);
+    drop((archive, site));
     let archive = open().await.unwrap();
     assert_eq!(archive.health().message, None);
     let coverage = archive.coverage(&main, ever).await.unwrap();

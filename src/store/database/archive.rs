@@ -4,9 +4,12 @@
 //! Rows exist only for durable data. The fragments of a file being written are rows of their own; closing the file folds them
 //! into one value of its segment row.
 
+mod check;
 mod deleted;
+mod marks;
 mod read;
 mod rows;
+mod volumes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +22,9 @@ use crate::model::{
     Fragment, Gap, GapCause, Result, Segment, SegmentId, StreamKey, TimeRange, UtcMicros,
 };
 
-use rows::{folded, fragment, unfold};
+use rows::{FRAGMENT_COLUMNS, fragment, unfold};
+#[doc(hidden)]
+pub use rows::{folded, folded_rows};
 
 /// One file with what the index adds to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +95,10 @@ pub struct Tombstone {
     pub last_sha256: [u8; 32],
     pub bytes: u64,
     pub rule: String,
+    /// `retention`, or the person who ordered it.
+    pub actor: String,
+    /// The file stays, because other fragments of it are held.
+    pub in_part: bool,
     pub deleted_at: UtcMicros,
 }
 
@@ -233,8 +242,8 @@ async fn put_segment(
     }
     let params = params_id(tx, params, &row.params).await?;
     sqlx::query(
-        "INSERT INTO archive_segments (stream, first_seq, id, path, started, ended, init_len, bytes, params, whole, closed) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "INSERT INTO archive_segments (stream, first_seq, id, path, started, ended, init_len, bytes, params, whole, closed, volume) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(stream)
     .bind(row.first_seq)
@@ -247,6 +256,7 @@ async fn put_segment(
     .bind(params)
     .bind(i64::from(row.whole))
     .bind(i64::from(row.closed))
+    .bind(row.segment.volume())
     .execute(&mut **tx)
     .await
     .map(|_| ())
@@ -259,9 +269,11 @@ async fn put_fragment(
     row: &FragmentRow,
 ) -> sqlx::Result<()> {
     let f = &row.fragment;
+    let (clock_code, clock_offset, clock_uncertainty) = f.clock.camera.to_parts();
     sqlx::query(
         "INSERT INTO archive_fragments (stream, seq, first_seq, from_us, to_us, byte_from, byte_len, sha256, is_key, \
-         packets_lost, samples) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         packets_lost, samples, clock_code, clock_offset_us, clock_uncertainty_us, ahead_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
          ON CONFLICT (stream, seq) DO NOTHING",
     )
     .bind(stream)
@@ -275,6 +287,10 @@ async fn put_fragment(
     .bind(i64::from(row.key))
     .bind(i64::from(f.packets_lost))
     .bind(f.samples.clone())
+    .bind(i64::from(clock_code))
+    .bind(clock_offset)
+    .bind(i64::from(clock_uncertainty))
+    .bind(f.clock.ahead_us)
     .execute(&mut **tx)
     .await
     .map(|_| ())
@@ -319,10 +335,9 @@ async fn put_gap(
 
 async fn fold(tx: &mut Transaction<'static, Any>, stream: i64, row: &SegmentRow) -> Result<()> {
     let err = |e| database_error("fold the fragments of a closed file", e);
-    let rows = sqlx::query(
-        "SELECT seq, from_us, to_us, byte_from, byte_len, sha256, is_key, packets_lost, samples \
-         FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq",
-    )
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {FRAGMENT_COLUMNS} FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq"
+    )))
     .bind(stream)
     .bind(row.first_seq)
     .fetch_all(&mut **tx)

@@ -26,6 +26,8 @@ use crate::model::{Error, Result, Secret};
 
 pub use access::{SessionRow, TokenRow, UserRow};
 pub use archive::{ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
+#[doc(hidden)]
+pub use archive::{folded, folded_rows};
 pub use audit::{AuditFilter, AuditRow, NewAuditRow};
 pub use cases::{CaseChange, CaseFilter, CaseStep};
 pub use exhibits::{ExhibitOrigin, StoredFile};

@@ -91,6 +91,8 @@ export interface CameraWrite {
 
 export interface Span { from: Time; to: Time }
 export interface Gap extends Span { cause: string }
+export interface KeyFrames { stream: string; times: Time[]; next: Time | null }
+export interface Thumbnail { from: Time; to: Time; at: Time | null; url: string | null }
 export interface Coverage { stream: string; durable_until: Time | null; spans: Span[]; gaps: Gap[] }
 
 export type VehicleState = 'moving' | 'stopped' | 'stale'
