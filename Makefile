@@ -101,13 +101,16 @@ demo-check: setup build-release ## Drive the whole main job through the public A
 
 # --- other ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check-config openapi docs screenshots bench bench-archive bench-clip test-clips fuzz advisories clean
+.PHONY: check-config openapi docs screenshots bench bench-archive bench-clip test-clips test-holds fuzz advisories clean
 check-config: build ## Check config/zhenbei.toml
 	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
 
 openapi: build ## Write docs/openapi.json
 	@$(BIN)/debug/zhenbei openapi > docs/openapi.json.new
 	@mv docs/openapi.json.new docs/openapi.json
+
+test-holds: ## A million random steps: nothing held is ever deleted (HOLD_STEPS=… for another number)
+	@ZHENBEI_HOLD_STEPS=$(or $(HOLD_STEPS),1000000) $(CARGO) test --locked --lib -- --nocapture --exact archive::retention::model::no_path_deletes_held_data
 
 docs: ## Write docs/configuration.md from config/zhenbei.toml
 	@ZHENBEI_WRITE_DOCS=1 $(CARGO) test --locked --test config the_reference_page

@@ -15,7 +15,7 @@ use crate::api::{self, Api, Health};
 use crate::archive::{self, Archive};
 use crate::casefile::Cases;
 use crate::config::Config;
-use crate::evidence::{Exhibits, Parts};
+use crate::evidence::{Exhibits, Holds, Parts};
 use crate::fleet::Fleet;
 use crate::live::{Cameras, Events, Playback, Sources, Walls};
 use crate::media::Media;
@@ -220,6 +220,7 @@ impl Daemon {
             fleet: fleet.clone(),
         };
         let router = api::router(Api {
+            holds: Holds::new(db.clone(), audit.clone(), Arc::clone(&clock)),
             layouts: Layouts::new(db.clone(), audit.clone(), Arc::clone(&clock)),
             access,
             audit,

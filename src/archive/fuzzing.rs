@@ -153,7 +153,7 @@ pub fn segment_scan(data: &[u8]) {
     }
     // What was given back to the disk lies between.
     assert_eq!(
-        begin + sum + found.freed,
+        begin + sum + found.freed_bytes(),
         found.whole,
         "bytes that nothing was said of"
     );

@@ -15,6 +15,7 @@ mod clocks;
 mod coverage;
 mod disk;
 mod fragment;
+mod freed;
 mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -55,6 +56,7 @@ pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::{KeyFrame, KeyTimes};
 pub use mse::LiveFragments;
+pub use retention::{FloorState, Forecast};
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};
 pub use volumes::{Areas, Mark, VolumeStatus};
@@ -81,6 +83,7 @@ struct Inner {
     pins: Arc<Pins>,
     planned: clip::Planned,
     committing: tokio::sync::Mutex<()>,
+    tidying: tokio::sync::Mutex<()>,
 }
 
 impl Archive {
@@ -134,6 +137,7 @@ impl Archive {
             pins: Arc::default(),
             planned: clip::Planned::default(),
             committing: tokio::sync::Mutex::default(),
+            tidying: tokio::sync::Mutex::default(),
         });
         inner.recover().await?;
         let bytes = inner.db.archive_volume_bytes().await?;

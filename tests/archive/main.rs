@@ -13,6 +13,8 @@
 mod support;
 
 mod footage;
+mod held_footage_survives_anything;
+mod holds_keep_frames;
 mod house;
 
 mod a_crash_loses_only_the_tail;
