@@ -21,20 +21,22 @@ mod rtcp;
 mod rtsp;
 mod session;
 mod sessions;
+mod shards;
 mod sink;
 mod supervisor;
 mod task;
 mod timeline;
 mod worker_session;
 
+pub use camera_clock::ClockReader;
 pub use frame::{Frame, Media};
 pub use hub::{StreamList, Video};
-pub use camera_clock::ClockReader;
 pub use ring::{Cursor, Item, Read, Ring, SessionEnd, Start};
 pub use rtcp::{SenderReport, sender_report};
 pub use rtsp::RtspRunner;
 pub use session::{Fault, SessionRunner, SessionSpec};
 pub use sessions::Sessions;
+pub use shards::{ShardThreads, Shards};
 pub use sink::SessionSink;
 
 pub use crate::model::{AudioParams, StreamParams};
