@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::model::{
-    CameraClock, CameraStatus, FaultReason, Fix, Secret, StreamStatus, UtcMicros, Vehicle, VehicleClass,
-    VehicleState,
+    CameraClock, CameraStatus, FaultReason, Fix, Secret, StreamStatus, UtcMicros, Vehicle,
+    VehicleClass, VehicleState,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -74,9 +74,9 @@ impl From<&StreamStatus> for StreamView {
             recording: s.recording,
             transport: s.transport.map(|t| t.as_str()),
             camera_clock: s.camera_clock.and_then(ClockView::of),
-            camera_clock_reason: s.camera_clock.map_or(Some("no_picture"), |c| {
-                c.reason().map(|why| why.as_str())
-            }),
+            camera_clock_reason: s
+                .camera_clock
+                .map_or(Some("no_picture"), |c| c.reason().map(|why| why.as_str())),
         }
     }
 }

@@ -149,8 +149,11 @@ impl IngestSession {
             }
             let message = self.worker.output.next().await;
             let message = message.map_err(|e| {
-                Error::internal("worker_protocol", "what the ingest worker says cannot be read")
-                    .because(e)
+                Error::internal(
+                    "worker_protocol",
+                    "what the ingest worker says cannot be read",
+                )
+                .because(e)
             })?;
             let body = match message {
                 Some(Message::Ingest(body)) => body,
@@ -158,8 +161,11 @@ impl IngestSession {
                 None => return Err(died("it closed its pipe")),
             };
             let said = ingest_protocol::decode(body).map_err(|e| {
-                Error::internal("worker_protocol", "what the ingest worker says makes no sense")
-                    .because(e)
+                Error::internal(
+                    "worker_protocol",
+                    "what the ingest worker says makes no sense",
+                )
+                .because(e)
             })?;
             if let Some(event) = self.heard(said)? {
                 return Ok(event);

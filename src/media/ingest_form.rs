@@ -40,7 +40,10 @@ fn hvc1(record: &[u8]) -> Option<String> {
         general & 0x1f
     );
     // Trailing zero bytes are left out.
-    let used = constraints.iter().rposition(|b| *b != 0).map_or(0, |n| n + 1);
+    let used = constraints
+        .iter()
+        .rposition(|b| *b != 0)
+        .map_or(0, |n| n + 1);
     for byte in constraints.get(..used).unwrap_or_default() {
         out.push_str(&format!(".{byte:X}"));
     }
@@ -215,7 +218,10 @@ mod tests {
         // Each descriptor's length reaches to the end of what it holds.
         assert_eq!(usize::from(esds[13]), esds.len() - 14);
         let g711 = audio_params(&Sound::Alaw, 8_000, 1).unwrap();
-        assert_eq!((&g711.sample_entry[4..8], g711.sample_entry.len()), (&b"alaw"[..], 36));
+        assert_eq!(
+            (&g711.sample_entry[4..8], g711.sample_entry.len()),
+            (&b"alaw"[..], 36)
+        );
         assert!(audio_params(&Sound::Ulaw, 8_000, 0).is_none());
     }
 }

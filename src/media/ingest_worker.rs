@@ -63,7 +63,10 @@ impl Outbox {
     pub(super) fn fail(&self, fault: IngestFault) {
         let last = ingest_protocol::encode(&Said::Failed(fault));
         // Empty is the mark behind which the writer ends the process.
-        let told = self.queue.send(last).and_then(|()| self.queue.send(Bytes::new()));
+        let told = self
+            .queue
+            .send(last)
+            .and_then(|()| self.queue.send(Bytes::new()));
         if told.is_ok() {
             thread::sleep(LAST_WORDS);
         }
@@ -94,7 +97,9 @@ pub(super) fn serve(mut input: Input, output: Output) -> io::Result<()> {
         }
         Some(other) => {
             let name = name_of(&other);
-            return Err(io::Error::other(format!("an ingest worker was sent {name}")));
+            return Err(io::Error::other(format!(
+                "an ingest worker was sent {name}"
+            )));
         }
         None => return Ok(()),
     };
@@ -145,7 +150,9 @@ pub(super) fn serve(mut input: Input, output: Output) -> io::Result<()> {
             }
             Some(other) => {
                 let name = name_of(&other);
-                return Err(io::Error::other(format!("an ingest worker was sent {name}")));
+                return Err(io::Error::other(format!(
+                    "an ingest worker was sent {name}"
+                )));
             }
         }
     }
@@ -233,7 +240,10 @@ mod tests {
     #[test]
     fn the_status_is_found_in_the_words() {
         for (text, status) in [
-            ("gst_rtspsrc_send (): /x\nGot error response: 453 (Not Enough Bandwidth).", Some(453)),
+            (
+                "gst_rtspsrc_send (): /x\nGot error response: 453 (Not Enough Bandwidth).",
+                Some(453),
+            ),
             ("Unauthorized (401)", Some(401)),
             ("Got error response: 9 (odd)", None),
             ("Could not open resource", None),

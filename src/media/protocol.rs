@@ -316,7 +316,11 @@ impl Fields {
         }
     }
 
-    pub(super) fn bytes(&mut self, field: &'static str, max: usize) -> Result<Bytes, ProtocolError> {
+    pub(super) fn bytes(
+        &mut self,
+        field: &'static str,
+        max: usize,
+    ) -> Result<Bytes, ProtocolError> {
         let length = self.u32(field)? as usize;
         if length > max {
             return Err(self.bad(field));

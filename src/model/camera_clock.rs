@@ -182,7 +182,10 @@ mod tests {
         let all = ClockUnknown::ALL.map(CameraClock::Unknown);
         for clock in all.into_iter().chain([known(-7_200_000_000, 40_000)]) {
             let (code, offset, uncertainty) = clock.to_parts();
-            assert_eq!(CameraClock::from_parts(code, offset, uncertainty), Some(clock));
+            assert_eq!(
+                CameraClock::from_parts(code, offset, uncertainty),
+                Some(clock)
+            );
         }
         assert_eq!(CameraClock::from_parts(99, 0, 0), None);
     }

@@ -28,9 +28,9 @@ pub use ids::{
     UserId, VehicleId,
 };
 pub use ingest::{
-    CameraPolicies, InitialSequencePolicy, InitialTimestampPolicy, KeepalivePolicy, SessionIdPolicy,
-    SoundPolicy, TeardownPolicy, TimestampJumpPolicy, TlsPolicy, Transport, UnassignedChannelPolicy,
-    UnknownRtcpSsrcPolicy, check_transport,
+    CameraPolicies, InitialSequencePolicy, InitialTimestampPolicy, KeepalivePolicy,
+    SessionIdPolicy, SoundPolicy, TeardownPolicy, TimestampJumpPolicy, TlsPolicy, Transport,
+    UnassignedChannelPolicy, UnknownRtcpSsrcPolicy, check_transport,
 };
 pub use place::{BoundingBox, GeoPoint, distance_m};
 pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, split_path, tile};

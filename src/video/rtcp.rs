@@ -86,6 +86,10 @@ mod tests {
         let mut wrong = plain.clone();
         wrong[0] = 0x40;
         assert_eq!(sender_report(&wrong), None, "version 1");
-        assert_eq!(sender_report(&[0x80, 200, 0, 1, 0, 0, 0, 1]), None, "too short to be one");
+        assert_eq!(
+            sender_report(&[0x80, 200, 0, 1, 0, 0, 0, 1]),
+            None,
+            "too short to be one"
+        );
     }
 }

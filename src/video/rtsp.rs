@@ -28,8 +28,8 @@ use super::{AudioParams, Frame, Media, StreamParams};
 use crate::config::VideoConfig;
 use crate::model::{
     CameraClock, CameraPolicies, Clock, FaultKind, InitialSequencePolicy as Seq,
-    InitialTimestampPolicy as FirstTime, Secret, SessionIdPolicy as SessionId, SoundPolicy, StreamKey,
-    TeardownPolicy as Teardown, Transport, UnassignedChannelPolicy as Unassigned,
+    InitialTimestampPolicy as FirstTime, Secret, SessionIdPolicy as SessionId, SoundPolicy,
+    StreamKey, TeardownPolicy as Teardown, Transport, UnassignedChannelPolicy as Unassigned,
     UnknownRtcpSsrcPolicy as UnknownSsrc,
 };
 
@@ -178,12 +178,9 @@ impl Session<'_> {
         }
         let with_audio = self.spec.policies.sound == SoundPolicy::Take
             && self.runner.mute().get(&self.spec.key) != Some(&self.spec.url);
-        let mut chosen = params::choose(session.streams(), with_audio)?;
-        self.answer(
-            Step::Setup,
-            session.setup(chosen.video, setup_options()),
-        )
-        .await?;
+        let mut chosen = params::choose(session.streams(), session.sdp(), with_audio)?;
+        self.answer(Step::Setup, session.setup(chosen.video, setup_options()))
+            .await?;
         if let Some(audio) = chosen.audio
             && !self.set_up_audio(&mut session, audio).await?
         {
@@ -409,9 +406,7 @@ impl<'a> Reader<'a> {
         }
         let at = frame.end_ctx().received();
         let (rtp, lost) = (frame.timestamp(), u32::from(frame.loss()));
-        let placed = self
-            .placing
-            .picture(rtp.timestamp(), rtp.elapsed(), at)?;
+        let placed = self.placing.picture(rtp.timestamp(), rtp.elapsed(), at)?;
         let Some(params) = &self.params else {
             sink.undecodable(lost);
             return Ok(());

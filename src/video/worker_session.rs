@@ -47,7 +47,11 @@ impl WorkerRunner {
             Ok(address) => address,
             Err(why) => return Fault::new(FaultKind::Protocol, why),
         };
-        let mut session = match self.media.ingest(self.order(spec, transport, &address)).await {
+        let mut session = match self
+            .media
+            .ingest(self.order(spec, transport, &address))
+            .await
+        {
             Ok(session) => session,
             Err(e) => return Fault::new(FaultKind::Closed, e.chain()),
         };
@@ -180,9 +184,11 @@ impl Reader<'_> {
         if self.params.as_ref() == Some(&params) {
             return;
         }
-        if self.params.as_ref().is_some_and(|old| {
-            (old.codec, &old.extra_data) != (params.codec, &params.extra_data)
-        }) {
+        if self
+            .params
+            .as_ref()
+            .is_some_and(|old| (old.codec, &old.extra_data) != (params.codec, &params.extra_data))
+        {
             info!(
                 codec = params.rfc6381,
                 width = params.width,
@@ -249,7 +255,11 @@ impl Reader<'_> {
             ),
             IngestFault::Status(461) => faults::unsupported_transport(self.transport),
             IngestFault::Status(status) => {
-                let step = if self.playing { Step::Streaming } else { Step::Describe };
+                let step = if self.playing {
+                    Step::Streaming
+                } else {
+                    Step::Describe
+                };
                 faults::refusal(status, step, self.address.credentials.is_some())
             }
             IngestFault::Certificate(seen) => Fault::new(
@@ -274,9 +284,7 @@ impl Reader<'_> {
                     ),
                 )
             }
-            IngestFault::Ended => {
-                Fault::new(FaultKind::Closed, "the camera closed the connection")
-            }
+            IngestFault::Ended => Fault::new(FaultKind::Closed, "the camera closed the connection"),
             IngestFault::Silent(_) => Fault::new(
                 FaultKind::TimedOut,
                 format!(
@@ -290,7 +298,10 @@ impl Reader<'_> {
             ),
             IngestFault::Other(why) => Fault::new(
                 FaultKind::Protocol,
-                format!("the session with {host} could not be opened over {} ({why})", self.transport),
+                format!(
+                    "the session with {host} could not be opened over {} ({why})",
+                    self.transport
+                ),
             ),
         }
     }

@@ -1,8 +1,8 @@
 //! Cameras and vehicles: what is put is read back whole, a change is all or nothing, every change is noticed.
 
 use zhenbei::model::{
-    AreaCode, Camera, CameraId, CameraPolicies, GeoPoint, Secret, TimestampJumpPolicy, TlsPolicy, Transport,
-    Vehicle, VehicleClass, VehicleId,
+    AreaCode, Camera, CameraId, CameraPolicies, GeoPoint, Secret, TimestampJumpPolicy, TlsPolicy,
+    Transport, Vehicle, VehicleClass, VehicleId,
 };
 use zhenbei::store::Database;
 use zhenbei::store::database::SiteChange;

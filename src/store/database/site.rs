@@ -5,12 +5,11 @@ use sqlx::{Any, Row, Transaction};
 
 use super::{Database, database_error};
 use crate::model::{
-    AreaCode, Camera, CameraId, CameraPolicies, Error, GeoPoint, Result, Secret, Transport, Vehicle,
-    VehicleClass, VehicleId,
+    AreaCode, Camera, CameraId, CameraPolicies, Error, GeoPoint, Result, Secret, Transport,
+    Vehicle, VehicleClass, VehicleId,
 };
 
-const CAMERA_COLUMNS: &str =
-    "id, name, lon, lat, area, heading_deg, fov_deg, main_url, sub_url, transport, record, policies";
+const CAMERA_COLUMNS: &str = "id, name, lon, lat, area, heading_deg, fov_deg, main_url, sub_url, transport, record, policies";
 
 /// A change of the site, made as a whole or not at all.
 #[derive(Clone, Debug, Default)]

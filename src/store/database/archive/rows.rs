@@ -5,8 +5,8 @@ use sqlx::any::AnyRow;
 
 use super::{FragmentRow, SegmentRow, Tombstone};
 use crate::model::{
-    CameraClock, CameraId, Error, Fragment, FragmentClock, Result, Segment, SegmentId, StreamKey, StreamRole, TimeRange,
-    UtcMicros,
+    CameraClock, CameraId, Error, Fragment, FragmentClock, Result, Segment, SegmentId, StreamKey,
+    StreamRole, TimeRange, UtcMicros,
 };
 use crate::store::database::database_error;
 
