@@ -25,7 +25,7 @@ use crate::store::blobs::Folder;
 use crate::store::live::{MemoryLive, RedisLive};
 use crate::store::{Blobs, Database, LiveState};
 use crate::telemetry::Numbers;
-use crate::video::{Sessions, Video};
+use crate::video::{Sessions, ShardThreads, Shards, Video};
 
 /// The account made at the very first start. The caller hands its password on once; only its hash is kept here.
 pub struct FirstSignIn {
@@ -41,6 +41,8 @@ pub struct Daemon {
     archive: Archive,
     /// In the order of starting; stopped from the back.
     stages: Vec<Stage>,
+    /// Sessions and recorders run on these; the stages have ended them before.
+    shard_threads: ShardThreads,
 }
 
 /// Opens the database the configuration names, making the data folder when it is missing.
@@ -128,7 +130,10 @@ impl Daemon {
             Arc::clone(&clock),
             media.clone(),
         ));
-        let (video, supervise) = Video::start(
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (shards, shard_threads) = Shards::start(cores)?;
+        let (video, supervise) = Video::start_on(
+            shards,
             config.video.clone(),
             Arc::clone(&clock),
             runner,
@@ -255,6 +260,7 @@ impl Daemon {
             db,
             archive,
             stages,
+            shard_threads,
         })
     }
 
@@ -279,6 +285,7 @@ impl Daemon {
         while let Some(stage) = self.stages.pop() {
             stage.stop().await;
         }
+        drop(self.shard_threads);
         self.db.close().await;
     }
 }

@@ -180,7 +180,12 @@ fn reconcile(
         }
         let stop = CancellationToken::new();
         let recorder = Recorder::new(Arc::clone(inner), Arc::clone(disk), key);
-        let task = tasks.spawn(recorder.run(Arc::clone(ring), stop.clone()));
+        let run = recorder.run(Arc::clone(ring), stop.clone());
+        // Beside the session that fills the ring.
+        let task = match ring.home() {
+            Some(home) => tasks.spawn_on(run, home),
+            None => tasks.spawn(run),
+        };
         let r = Running {
             ring: Arc::clone(ring),
             stop,
