@@ -7,7 +7,7 @@ use crate::archive::Archive;
 use crate::evidence::{SourceClip, SourceStill, Sources};
 use crate::fleet::Fleet;
 use crate::media::Media;
-use crate::model::{Fix, Result, StreamKey, TimeRange, UtcMicros, VehicleId};
+use crate::model::{Fix, FragmentClock, Result, StreamKey, TimeRange, UtcMicros, VehicleId};
 
 pub(super) struct RoomSources {
     pub(super) archive: Archive,
@@ -39,6 +39,10 @@ impl Sources for RoomSources {
         };
         let jpeg = self.media.still(&found.params, found.data, None).await?;
         Ok(Some(SourceStill { jpeg, at: found.at }))
+    }
+
+    async fn clock(&self, stream: &StreamKey, range: TimeRange) -> Result<FragmentClock> {
+        self.archive.clock_over(stream, range).await
     }
 
     async fn track(&self, vehicle: &VehicleId, range: TimeRange, limit: usize) -> Result<Vec<Fix>> {

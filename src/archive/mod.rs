@@ -11,14 +11,17 @@
 
 mod boxes;
 mod clip;
+mod clocks;
 mod coverage;
 mod disk;
 mod fragment;
+mod fsck;
 mod gop;
 mod health;
 mod hls;
 mod init;
 mod keys;
+mod ledger;
 mod mse;
 mod params;
 mod recorder;
@@ -45,6 +48,7 @@ use crate::model::{Clock, Result, StreamKey, UtcMicros};
 use crate::store::Database;
 
 pub use clip::{Clip, ClipAudio, ClipFragment};
+pub use fsck::{Finding, FindingKind, Fsck, FsckOptions, FsckSummary};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::{KeyFrame, KeyTimes};

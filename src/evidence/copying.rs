@@ -274,6 +274,13 @@ impl Job<'_> {
                     .find(|v| Some(&v.id) == vehicle.as_ref()),
             ),
         };
+        let clock = match (&x.camera, x.delivered) {
+            (Some(camera), Some(delivered)) => {
+                let key = StreamKey::new(camera.clone(), x.stream.unwrap_or(StreamRole::Main));
+                Some(self.inner.parts.sources.clock(&key, delivered).await?)
+            }
+            _ => None,
+        };
         let files: Vec<ExhibitFile> = self.files.iter().map(|f| f.file.clone()).collect();
         manifest(&Facts {
             case: &self.inner.case(x.case).await?,
@@ -287,6 +294,7 @@ impl Job<'_> {
             }),
             files: &files,
             notes: &self.notes,
+            clock,
             fixes,
             completed_at: self.inner.parts.clock.now(),
         })

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Fix, GapCause, Result, StreamKey, TimeRange, UtcMicros, VehicleId};
+use crate::model::{
+    Fix, FragmentClock, GapCause, Result, StreamKey, TimeRange, UtcMicros, VehicleId,
+};
 use crate::store::ByteStream;
 
 /// A range of a recording as one playable file.
@@ -37,6 +39,8 @@ pub trait Sources: Send + Sync {
     }
     /// The key frame at or before `at`, or else the first one after it; `None` when there is none.
     async fn still(&self, stream: &StreamKey, at: UtcMicros) -> Result<Option<SourceStill>>;
+    /// Which clocks the recording of a range tells of.
+    async fn clock(&self, stream: &StreamKey, range: TimeRange) -> Result<FragmentClock>;
     /// At most `limit` fixes in the order of device time.
     async fn track(&self, vehicle: &VehicleId, range: TimeRange, limit: usize) -> Result<Vec<Fix>>;
 }

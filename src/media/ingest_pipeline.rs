@@ -14,6 +14,7 @@ use gstreamer_app::{AppSink, AppSinkCallbacks};
 use super::ingest::{IngestFault, IngestOrder, IngestUnit, Lower, Medium};
 use super::ingest_form::{is_key, without_parameter_sets};
 use super::ingest_protocol::{Said, Sound};
+use super::ingest_route;
 use super::ingest_rtp::Track;
 use super::ingest_tls;
 use super::ingest_worker::{Outbox, monotonic_ns};
@@ -122,6 +123,11 @@ impl Session {
         let limit = u64::from(order.answer_timeout_ms) * 1_000;
         source.set_property("tcp-timeout", limit);
         source.set_property("timeout", limit);
+        if order.lower == Lower::Multicast
+            && let Some(name) = host_of(&order.url).and_then(ingest_route::interface_to)
+        {
+            source.set_property("multicast-iface", name);
+        }
         let refusal = order
             .tls
             .map(|policy| ingest_tls::set_up(&source, policy))
@@ -151,6 +157,12 @@ impl Session {
             refusal,
         })
     }
+}
+
+/// The host between `://` and the port or the path.
+fn host_of(url: &str) -> Option<&str> {
+    let rest = url.split_once("://")?.1;
+    rest.split(['/', ':', '?']).next().filter(|h| !h.is_empty())
 }
 
 fn make(name: &str) -> Result<gst::Element, String> {

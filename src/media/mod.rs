@@ -9,6 +9,7 @@ mod ingest;
 mod ingest_form;
 mod ingest_pipeline;
 mod ingest_protocol;
+mod ingest_route;
 mod ingest_rtp;
 mod ingest_tls;
 mod ingest_worker;

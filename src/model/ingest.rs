@@ -12,12 +12,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $(#[$first_doc:meta])* $first:ident = $first_word:literal, $($(#[$value_doc:meta])* $value:ident = $word:literal),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum $name {
             $(#[$first_doc])*
             #[default]
+            #[serde(rename = $first_word)]
             $first,
-            $($(#[$value_doc])* $value,)*
+            $($(#[$value_doc])* #[serde(rename = $word)] $value,)*
         }
 
         impl $name {
@@ -48,24 +49,7 @@ macro_rules! words {
                 })
             }
         }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                from_word(d)
-            }
-        }
     };
-}
-
-fn from_word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(d: D) -> Result<T, D::Error> {
-    let text = String::deserialize(d)?;
-    text.parse().map_err(serde::de::Error::custom)
 }
 
 words! {
@@ -197,6 +181,8 @@ pub enum TlsPolicy {
     Pinned([u8; 32]),
     /// Any. Keeps listeners out, but not impostors.
     Insecure,
+    /// What was written is none of these: nobody is believed, and [`CameraPolicies::check`] refuses it.
+    Unreadable,
 }
 
 impl fmt::Display for TlsPolicy {
@@ -204,16 +190,18 @@ impl fmt::Display for TlsPolicy {
         match self {
             Self::System => f.write_str("system"),
             Self::Insecure => f.write_str("insecure"),
+            Self::Unreadable => f.write_str("unreadable"),
             Self::Pinned(hash) => write!(f, "sha256:{}", hex::encode(hash)),
         }
     }
 }
 
+const LIKE: &str = "tls must be `system`, `insecure`, or `sha256:` and the 64 hex digits of the certificate's fingerprint";
+
 impl FromStr for TlsPolicy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const LIKE: &str = "write `system`, `insecure`, or `sha256:` and the 64 hex digits of the certificate's fingerprint";
         match text {
             "system" => return Ok(Self::System),
             "insecure" => return Ok(Self::Insecure),
@@ -236,7 +224,8 @@ impl Serialize for TlsPolicy {
 
 impl<'de> Deserialize<'de> for TlsPolicy {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        from_word(d)
+        // What a key takes is asked with made-up texts: which of them are right is said by `check`.
+        Ok(String::deserialize(d)?.parse().unwrap_or(Self::Unreadable))
     }
 }
 
@@ -282,6 +271,9 @@ impl Default for CameraPolicies {
 impl CameraPolicies {
     /// `Err` says what cannot be, for a person.
     pub fn check(&self) -> Result<(), String> {
+        if self.tls == TlsPolicy::Unreadable {
+            return Err(LIKE.into());
+        }
         if self.reorder_wait_ms > LONGEST_REORDER_MS {
             return Err(format!(
                 "reorder_wait_ms must be 0 to {LONGEST_REORDER_MS}, not {}",

@@ -29,6 +29,8 @@ pub struct Fault {
     pub forbidden: bool,
     /// The camera does not send over this transport (461); another may do.
     pub transport_refused: bool,
+    /// The camera answered, and this back-end could not read the answer; another one may be more lenient.
+    pub unreadable: bool,
 }
 
 impl Fault {
@@ -38,6 +40,7 @@ impl Fault {
             message: message.into(),
             forbidden: false,
             transport_refused: false,
+            unreadable: false,
         }
     }
 }

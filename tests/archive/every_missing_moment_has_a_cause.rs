@@ -141,8 +141,8 @@ async fn pictures_lost_on_the_way() {
             key: *is_key,
             data: data.clone(),
             lost: if i == 0 { 400 } else { 0 },
-            params: std::sync::Arc::clone(&f.params),
             camera_clock: zhenbei::model::CameraClock::default(),
+            params: std::sync::Arc::clone(&f.params),
         });
     }
     house.clock.set(at(12.0));

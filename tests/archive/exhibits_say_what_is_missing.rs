@@ -48,6 +48,10 @@ impl Sources for Recordings {
         self.archive.has_footage(stream, range).await
     }
 
+    async fn clock(&self, _: &StreamKey, _: TimeRange) -> Result<zhenbei::model::FragmentClock> {
+        Ok(zhenbei::model::FragmentClock::default())
+    }
+
     async fn still(&self, _: &StreamKey, _: UtcMicros) -> Result<Option<SourceStill>> {
         Ok(None)
     }

@@ -85,6 +85,10 @@ impl Sources for Recorded {
         })
     }
 
+    async fn clock(&self, _: &StreamKey, _: TimeRange) -> Result<zhenbei::model::FragmentClock> {
+        Ok(zhenbei::model::FragmentClock::default())
+    }
+
     async fn still(&self, _: &StreamKey, at: UtcMicros) -> Result<Option<SourceStill>> {
         if self.no_decoder.load(Ordering::SeqCst) {
             return Err(Error::unavailable(

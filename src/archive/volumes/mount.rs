@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::mark::{self, Entered, Mark, Refused};
 use crate::archive::health::{Health, HealthState, Troubles, cause_of, disk_message, sync_message};
+use crate::archive::ledger::Journal;
 use crate::archive::volume::Volume;
 use crate::config::{ArchiveConfig, CameraPattern};
 use crate::model::{Error, GapCause, Result, UtcMicros};
@@ -32,6 +33,8 @@ pub(in crate::archive) struct Mount {
     pub(in crate::archive) dir: PathBuf,
     pub(in crate::archive) volume: Arc<dyn Volume>,
     pub(in crate::archive) troubles: Arc<Troubles>,
+    /// Gaps that the database could not be told yet.
+    pub(in crate::archive) journal: Journal,
     pub(in crate::archive) max_bytes: u64,
     pub(in crate::archive) min_free_bytes: u64,
     /// Patterns of the cameras that belong here; empty: all that are left. `None`: only those that nobody takes.
@@ -55,6 +58,7 @@ struct Seen {
 impl Mount {
     pub(super) fn new(name: String, dir: PathBuf, volume: Arc<dyn Volume>) -> Self {
         Self {
+            journal: Journal::new(&dir),
             name,
             dir,
             volume,
@@ -108,7 +112,7 @@ impl Mount {
         }
     }
 
-    pub(super) fn set_state(&self, state: State) {
+    pub(in crate::archive) fn set_state(&self, state: State) {
         let n = match state {
             State::Lost => 0,
             State::ReadOnly => 1,
@@ -178,7 +182,7 @@ impl Mount {
 
     /// Takes it into use; returns what it is good for. Not there: `None`, its troubles say so. Error: another process uses
     /// it, or no database.
-    pub(super) async fn enter(
+    pub(in crate::archive) async fn enter(
         self: &Arc<Self>,
         db: &Database,
         now: UtcMicros,

@@ -4,6 +4,7 @@
 //! Rows exist only for durable data. The fragments of a file being written are rows of their own; closing the file folds them
 //! into one value of its segment row.
 
+mod check;
 mod deleted;
 mod marks;
 mod read;

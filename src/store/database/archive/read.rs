@@ -10,7 +10,7 @@ use super::{FragmentRow, SegmentPart, SegmentRow};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{Database, database_error};
 
-const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.whole, \
+pub(super) const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.whole, \
      s.closed, s.fragments, p.content";
 
 impl Database {
@@ -321,7 +321,11 @@ impl Database {
         rows.iter().map(|row| segment(row, &key_of(row)?)).collect()
     }
 
-    async fn parts(&self, stream: &StreamKey, rows: Vec<AnyRow>) -> Result<Vec<SegmentPart>> {
+    pub(super) async fn parts(
+        &self,
+        stream: &StreamKey,
+        rows: Vec<AnyRow>,
+    ) -> Result<Vec<SegmentPart>> {
         let mut parts = Vec::with_capacity(rows.len());
         for row in &rows {
             let head = segment(row, stream)?;
