@@ -20,6 +20,10 @@ pub const ALL: &[(&str, Body)] = &[
     ("topic", topic),
     ("range_header", range_header),
     ("live_message", live_message),
+    ("ingest_message", ingest_message),
+    ("ingest_rtp", ingest_rtp),
+    ("sender_report", sender_report),
+    ("camera_policies", camera_policies),
 ];
 
 /// Reading twice gives the same, and every complaint stands on a line that exists.
@@ -156,5 +160,54 @@ pub fn live_message(data: &[u8]) {
     if let Some((header, payload)) = Header::parse(data) {
         let again = header.with_payload(payload);
         assert_eq!(Header::parse(&again), Some((header, payload)));
+    }
+}
+
+/// What an ingest worker says is understood or refused, and written the same again.
+pub fn ingest_message(data: &[u8]) {
+    assert!(zhenbei::media::replay_ingest_message(data));
+}
+
+/// RTP packets from a stranger: a byte with the length before each.
+pub fn ingest_rtp(data: &[u8]) {
+    zhenbei::media::replay_rtp_packets(data);
+}
+
+/// The first eight bytes are the newest picture's RTP time; the rest is RTCP.
+pub fn sender_report(data: &[u8]) {
+    use zhenbei::model::UtcMicros;
+    let Some((near, packet)) = data.split_first_chunk::<8>() else {
+        return;
+    };
+    let near = i64::from_be_bytes(*near);
+    let now = UtcMicros::from_secs(1_795_000_000);
+    let mut clock = zhenbei::video::ClockReader::new(90_000);
+    if let Some(report) = zhenbei::video::sender_report(packet) {
+        clock.report(report.ntp, report.rtp, near, now);
+        clock.report(report.ntp ^ 1, report.rtp.wrapping_add(90_000), near, now);
+    }
+    clock.at_picture(near, now);
+}
+
+/// Words and JSON of what of a camera is borne: what is read is written the same.
+pub fn camera_policies(data: &[u8]) {
+    use zhenbei::model::{CameraPolicies, TlsPolicy, Transport};
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(tls) = text.parse::<TlsPolicy>() {
+        assert_eq!(tls.to_string().parse(), Ok(tls));
+    }
+    if let Ok(transport) = text.parse::<Transport>() {
+        assert_eq!(transport.as_str(), text);
+    }
+    if let Ok(policies) = serde_json::from_str::<CameraPolicies>(text)
+        && policies.check().is_ok()
+    {
+        let again = policies.to_json().to_string();
+        assert_eq!(
+            serde_json::from_str::<CameraPolicies>(&again).ok(),
+            Some(policies)
+        );
     }
 }

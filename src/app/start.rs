@@ -12,7 +12,7 @@ use super::stage::Stage;
 use super::systemd::watchdog;
 use crate::access::{Access, Actor, Audit, Layouts};
 use crate::api::{self, Api, Health};
-use crate::archive::Archive;
+use crate::archive::{self, Archive};
 use crate::casefile::Cases;
 use crate::config::Config;
 use crate::evidence::{Exhibits, Parts};
@@ -106,6 +106,7 @@ impl Daemon {
             Arc::clone(&clock),
         )
         .await?;
+        archive.know_areas(areas(&register));
 
         let mut base = Stage::new("register");
         let (r, stop) = (register.clone(), base.token());
@@ -301,6 +302,16 @@ async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationTo
     if let Err(e) = served {
         tracing::error!(error = %e, "the HTTP listener ended");
     }
+}
+
+/// The area of a camera, as the register has it now.
+fn areas(register: &Register) -> archive::Areas {
+    let register = register.clone();
+    Arc::new(move |id| {
+        let cameras = register.cameras();
+        let camera = cameras.iter().find(|c| c.id == *id);
+        camera.map(|c| c.area.as_str().to_owned())
+    })
 }
 
 /// Gives the fleet the register's vehicles, now and at every change.

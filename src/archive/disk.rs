@@ -18,6 +18,7 @@ use super::health::Troubles;
 use super::state::StreamState;
 use super::timeline::Take;
 use super::volume::{SegmentFile, Volume};
+use super::volumes::Mount;
 use crate::model::{Clock, Error, GapCause, Result, StreamKey};
 use crate::store::database::SegmentPart;
 
@@ -48,6 +49,7 @@ pub(super) struct Written {
 }
 
 pub(super) struct DiskPool {
+    mount: Arc<Mount>,
     queues: Vec<mpsc::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
     waiting: Arc<AtomicUsize>,
@@ -56,6 +58,7 @@ pub(super) struct DiskPool {
 
 #[derive(Clone)]
 pub(super) struct Site {
+    pub(super) mount: Arc<Mount>,
     pub(super) volume: Arc<dyn Volume>,
     pub(super) root: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
@@ -67,6 +70,7 @@ impl DiskPool {
     pub(super) fn start(site: &Site, limit: usize) -> Result<Self> {
         let waiting = Arc::new(AtomicUsize::new(0));
         let mut pool = Self {
+            mount: Arc::clone(&site.mount),
             queues: Vec::with_capacity(THREADS),
             threads: Vec::with_capacity(THREADS),
             waiting: Arc::clone(&waiting),
@@ -95,6 +99,7 @@ impl DiskPool {
         // An empty queue takes any fragment, however large.
         let fits = before == 0 || before.saturating_add(cost) <= self.limit;
         let job = || Job::Write(Arc::clone(state), Box::new(take));
+        state.enter_queue();
         if fits
             && self
                 .queue(&state.key)
@@ -102,8 +107,19 @@ impl DiskPool {
         {
             return Ok(());
         }
+        state.leave_queue();
         self.waiting.fetch_sub(cost, Ordering::Relaxed);
         Err(GapCause::DiskBehind)
+    }
+
+    pub(super) fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    /// As `close`, without waiting for room in the queue. Returns whether there was any.
+    pub(super) fn try_close(&self, key: &StreamKey) -> bool {
+        self.queue(key)
+            .is_some_and(|q| q.try_send(Job::Close(key.clone())).is_ok())
     }
 
     pub(super) async fn close(&self, key: &StreamKey) {

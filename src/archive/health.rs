@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::model::GapCause;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The worse, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HealthState {
     Ok,
     /// Recording goes on; something needs attention.
@@ -27,6 +28,8 @@ pub(super) struct Troubles(Mutex<Parts>);
 #[derive(Debug, Default)]
 struct Parts {
     disk: Option<String>,
+    /// The disk is not there at all.
+    away: Option<String>,
     /// Apart from `disk`: a write into the page cache that works says nothing about it.
     sync: Option<String>,
     index: Option<String>,
@@ -38,6 +41,16 @@ struct Parts {
 impl Troubles {
     pub(super) fn disk(&self, message: Option<String>) -> bool {
         set(&mut self.lock().disk, message)
+    }
+
+    pub(super) fn away(&self, message: Option<String>) -> bool {
+        set(&mut self.lock().away, message)
+    }
+
+    /// Whether the last write or sync failed.
+    pub(super) fn is_writing_bad(&self) -> bool {
+        let parts = self.lock();
+        parts.disk.is_some() || parts.sync.is_some()
     }
 
     /// Only a sync that worked takes it back.
@@ -61,14 +74,15 @@ impl Troubles {
     pub(super) fn health(&self) -> Health {
         let parts = self.lock();
         let degraded = [&parts.index, &parts.unindexed, &parts.retention];
-        let state = if parts.disk.is_some() || parts.sync.is_some() {
+        let paused = [&parts.away, &parts.disk, &parts.sync];
+        let state = if paused.iter().any(|p| p.is_some()) {
             HealthState::Paused
         } else if degraded.iter().any(|p| p.is_some()) {
             HealthState::Degraded
         } else {
             HealthState::Ok
         };
-        let said: Vec<&str> = [&parts.disk, &parts.sync]
+        let said: Vec<&str> = paused
             .into_iter()
             .chain(degraded)
             .flatten()

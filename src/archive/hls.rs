@@ -146,9 +146,9 @@ impl Archive {
         match self.inner.db.archive_segment(id).await? {
             Some(part) if part.row.segment.stream == *stream => {
                 let row = part.row;
-                let dir = self.inner.dir.clone();
+                let volumes = Arc::clone(&self.inner.volumes);
                 Ok(SegmentReader {
-                    body: Arc::new(of_file(dir, &row.segment.path, row.bytes, pinned)),
+                    body: Arc::new(of_file(volumes, &row.segment.path, row.bytes, pinned)),
                     len: row.bytes,
                     id,
                 })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::gop::micros;
-use super::recovery::{blocking, open};
+use super::recovery::blocking;
 use super::samples::SampleTable;
 use super::{Archive, params};
 use crate::model::{Error, Result, StreamKey, UtcMicros};
@@ -61,10 +61,13 @@ impl Archive {
 
     async fn read_key(&self, row: &SegmentRow, place: Place) -> Result<KeyFrame> {
         let params = Arc::new(params::from_text(&row.params)?);
-        let (dir, path) = (self.inner.dir.clone(), row.segment.path.clone());
+        let volumes = Arc::clone(&self.inner.volumes);
+        let path = row.segment.path.clone();
         let data = blocking("read a key frame", move || {
             let mut data = vec![0; place.size];
-            open(&dir, &path)?.read_exact_at(&mut data, place.offset)?;
+            volumes
+                .open(&path)?
+                .read_exact_at(&mut data, place.offset)?;
             Ok(Bytes::from(data))
         })
         .await?;

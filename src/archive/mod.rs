@@ -15,11 +15,13 @@ mod clocks;
 mod coverage;
 mod disk;
 mod fragment;
+mod fsck;
 mod gop;
 mod health;
 mod hls;
 mod init;
 mod keys;
+mod ledger;
 mod mse;
 mod params;
 mod recorder;
@@ -33,30 +35,32 @@ mod sync;
 mod timeline;
 mod track;
 mod volume;
+mod volumes;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::config::ArchiveConfig;
-use crate::model::{Clock, Error, Result, StreamKey, UtcMicros};
+use crate::model::{Clock, Result, StreamKey, UtcMicros};
 use crate::store::Database;
 
 pub use clip::{Clip, ClipAudio, ClipFragment};
+pub use fsck::{Finding, FindingKind, Fsck, FsckOptions, FsckSummary};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::KeyFrame;
 pub use mse::LiveFragments;
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};
+pub use volumes::{Areas, Mark, VolumeStatus};
 
-use health::{Troubles, disk_message, sync_message};
+use health::Troubles;
 use retention::Pins;
 use state::StreamState;
+use volumes::Volumes;
 
 /// Cheap to clone; all clones are the same archive.
 #[derive(Clone)]
@@ -66,22 +70,19 @@ pub struct Archive {
 
 struct Inner {
     config: ArchiveConfig,
-    dir: PathBuf,
-    volume: Arc<dyn Volume>,
+    volumes: Arc<Volumes>,
     db: Database,
     clock: Arc<dyn Clock>,
+    /// What is not about one disk.
     troubles: Arc<Troubles>,
     streams: Mutex<HashMap<StreamKey, Arc<StreamState>>>,
     pins: Arc<Pins>,
     planned: clip::Planned,
-    /// In the archive, as far as indexed.
-    bytes: AtomicU64,
-    /// Held while this process uses the folder.
-    _lock: Option<File>,
+    committing: tokio::sync::Mutex<()>,
 }
 
 impl Archive {
-    /// Opens the archive in `dir` and reads back what a crash left out of the index.
+    /// Opens the archive in `dir` and the configured volumes, and reads back what a crash left out of the index.
     ///
     /// A folder that cannot be written is no error: what is there can be read, [`Archive::health`] says why recording is
     /// paused, and it is tried again. Errors: another process uses the folder, or the database does not answer.
@@ -91,11 +92,10 @@ impl Archive {
         db: Database,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let volume = Arc::new(Folder::new(dir.clone()));
-        Self::open_on(config, dir, volume, db, clock).await
+        Self::open_through(config, dir, &folder, db, clock).await
     }
 
-    /// As [`Archive::open`], writing through `volume`.
+    /// As [`Archive::open`], writing to `dir` through `volume`.
     pub async fn open_on(
         config: ArchiveConfig,
         dir: PathBuf,
@@ -103,25 +103,51 @@ impl Archive {
         db: Database,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let troubles = Arc::new(Troubles::default());
-        let lock = prepare(&dir, &volume, &troubles).await?;
+        let make = move |name: &str, at: &Path| {
+            if name.is_empty() {
+                Arc::clone(&volume)
+            } else {
+                folder(name, at)
+            }
+        };
+        Self::open_through(config, dir, &make, db, clock).await
+    }
+
+    /// As [`Archive::open`], writing through what `make` makes of the name and the folder of each volume.
+    pub async fn open_through(
+        config: ArchiveConfig,
+        dir: PathBuf,
+        make: &(dyn Fn(&str, &Path) -> Arc<dyn Volume> + Sync),
+        db: Database,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let volumes = Arc::new(Volumes::new(&config, dir, make));
         let inner = Arc::new(Inner {
             config,
-            dir,
-            volume,
+            volumes,
             db,
             clock,
-            troubles,
+            troubles: Arc::default(),
             streams: Mutex::default(),
             pins: Arc::default(),
             planned: clip::Planned::default(),
-            bytes: AtomicU64::new(0),
-            _lock: lock,
+            committing: tokio::sync::Mutex::default(),
         });
         inner.recover().await?;
-        let bytes = inner.db.archive_bytes().await?.iter().map(|(_, b)| b).sum();
-        inner.bytes.store(bytes, Ordering::Relaxed);
+        let bytes = inner.db.archive_volume_bytes().await?;
+        for mount in inner.volumes.all() {
+            mount.set_bytes(bytes.get(&mount.name).copied().unwrap_or(0));
+        }
         Ok(Self { inner })
+    }
+
+    /// How to find out the area of a camera, for volumes and rules that name areas. Counts once.
+    pub fn know_areas(&self, areas: Areas) {
+        self.inner.volumes.know_areas(areas);
+    }
+
+    pub fn volumes(&self) -> Vec<VolumeStatus> {
+        self.inner.volumes.status()
     }
 
     /// Everything of this stream recorded before this survives a power cut and is found.
@@ -143,7 +169,12 @@ impl Archive {
     }
 
     pub fn health(&self) -> Health {
-        self.inner.troubles.health()
+        let (archive, disks) = (self.inner.troubles.health(), self.inner.volumes.health());
+        let said: Vec<String> = disks.message.into_iter().chain(archive.message).collect();
+        Health {
+            state: disks.state.max(archive.state),
+            message: (!said.is_empty()).then(|| said.join("; ")),
+        }
     }
 
     /// Applies the retention rules once, now; returns the number of files deleted. [`Archive::run`] does it regularly.
@@ -153,17 +184,22 @@ impl Archive {
 
     /// Bytes in the archive, as far as indexed.
     pub fn bytes(&self) -> u64 {
-        self.inner.bytes.load(Ordering::Relaxed)
+        self.inner.volumes.bytes()
     }
 }
 
 impl Inner {
     fn state(&self, key: &StreamKey) -> Arc<StreamState> {
         let mut all = self.streams();
-        Arc::clone(
-            all.entry(key.clone())
-                .or_insert_with(|| Arc::new(StreamState::new(key.clone()))),
-        )
+        let new = || {
+            let state = StreamState::new(key.clone());
+            state.advance(state::ChainHead {
+                next_seq: 1 + self.left_free(),
+                ..state::ChainHead::EMPTY
+            });
+            Arc::new(state)
+        };
+        Arc::clone(all.entry(key.clone()).or_insert_with(new))
     }
 
     fn known(&self, key: &StreamKey) -> Option<Arc<StreamState>> {
@@ -181,61 +217,6 @@ impl Inner {
     }
 }
 
-/// Makes the folder, takes its lock, and writes a few bytes to know now and not at the first picture whether it can.
-async fn prepare(
-    dir: &Path,
-    volume: &Arc<dyn Volume>,
-    troubles: &Arc<Troubles>,
-) -> Result<Option<File>> {
-    let (dir, volume, troubles) = (dir.to_path_buf(), Arc::clone(volume), Arc::clone(troubles));
-    let work = move || {
-        let lock = std::fs::create_dir_all(&dir).and_then(|()| {
-            File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(dir.join("archive.lock"))
-        });
-        let lock = match lock {
-            Ok(lock) => lock,
-            Err(e) => {
-                let message = disk_message(&dir, &e);
-                tracing::error!(error = %e, "{message}");
-                troubles.disk(Some(message));
-                return Ok(None);
-            }
-        };
-        if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Error::conflict(
-                "archive_in_use",
-                format!(
-                    "another process uses the archive in {}; stop it, or give this one a folder of its own",
-                    dir.display()
-                ),
-            ));
-        }
-        let probe = Path::new("archive.probe");
-        volume.remove(probe).ok();
-        let written = volume
-            .create(probe)
-            .and_then(|file| file.write_at(&[0; 4096], 0).map(|()| file));
-        match written.map(|file| file.sync()) {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => {
-                let message = sync_message(&dir, &e);
-                tracing::error!(error = %e, "{message}");
-                troubles.sync(Some(message));
-            }
-            Err(e) => {
-                let message = disk_message(&dir, &e);
-                tracing::error!(error = %e, "{message}");
-                troubles.disk(Some(message));
-            }
-        }
-        volume.remove(probe).ok();
-        Ok(Some(lock))
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|e| {
-        Error::internal("archive_start", "the archive's folder could not be checked").because(e)
-    })?
+fn folder(_: &str, dir: &Path) -> Arc<dyn Volume> {
+    Arc::new(Folder::new(dir.to_path_buf()))
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Inner;
-use super::disk::DiskPool;
 use super::gop::{Gop, Raw, micros};
 use super::state::StreamState;
 use super::timeline::{Take, Timeline};
+use super::volumes::Disks;
 use crate::model::{FaultKind, GapCause, StreamKey};
 use crate::video::{Read, Ring, SessionEnd, Start};
 
 pub(super) struct Recorder {
     inner: Arc<Inner>,
-    disk: Arc<DiskPool>,
+    disk: Arc<Disks>,
     state: Arc<StreamState>,
     gop: Gop,
     line: Timeline,
@@ -26,7 +26,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(inner: Arc<Inner>, disk: Arc<DiskPool>, key: &StreamKey) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, disk: Arc<Disks>, key: &StreamKey) -> Self {
         let state = inner.state(key);
         state.started(inner.clock.now());
         Self {
@@ -77,7 +77,7 @@ impl Recorder {
             self.take(read);
         }
         self.flush();
-        self.disk.close(&self.state.key).await;
+        self.disk.close(&self.state).await;
     }
 
     fn take(&mut self, read: Read) {
@@ -139,9 +139,9 @@ impl Recorder {
                 self.state.accept(range, before);
             }
             Err(cause) => {
-                if self.need_key.is_none() {
+                if self.need_key.is_none() && cause == GapCause::DiskBehind {
                     tracing::warn!(
-                        stream = %self.state.key, waiting = self.disk.waiting_bytes(),
+                        stream = %self.state.key, waiting = self.disk.waiting_bytes(&self.state.key),
                         "the disk is behind; pictures are left out until it has caught up"
                     );
                 }

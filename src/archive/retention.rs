@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::Inner;
 use super::recovery::blocking;
 use super::sync::as_f64;
-use crate::model::{Result, SegmentId, UtcMicros};
+use super::volumes::Mount;
+use crate::model::{Result, SegmentId, UtcMicros, split_path};
 use crate::store::database::{Hold, SegmentRow, Tombstone};
 use crate::telemetry::{Metric, count, gauge};
 
@@ -89,19 +89,25 @@ impl Drop for Pinned {
 }
 
 /// Why a file goes.
-fn rule(inner: &Inner, row: &SegmentRow, now: UtcMicros, total: u64, free: u64) -> Option<String> {
-    let c = &inner.config;
+fn rule(
+    days: f64,
+    mount: &Mount,
+    row: &SegmentRow,
+    now: UtcMicros,
+    total: u64,
+    free: u64,
+) -> Option<String> {
     let age = now.micros_since(row.ended);
-    let days = c.retention_days;
+    let (max_bytes, min_free) = (mount.max_bytes, mount.min_free_bytes);
     #[allow(clippy::cast_precision_loss, reason = "days, compared roughly")]
     if age as f64 > days * 86_400e6 {
         return Some(format!("retention_days = {days}"));
     }
-    if c.max_bytes > 0 && total > c.max_bytes {
-        return Some(format!("max_bytes = {}", c.max_bytes));
+    if max_bytes > 0 && total > max_bytes {
+        return Some(format!("max_bytes = {max_bytes}"));
     }
     let young = age < i64::try_from(YOUNGEST.as_micros()).unwrap_or(i64::MAX);
-    (free < c.min_free_bytes && !young).then(|| format!("min_free_bytes = {}", c.min_free_bytes))
+    (free < min_free && !young).then(|| format!("min_free_bytes = {min_free}"))
 }
 
 fn held(holds: &[Hold], row: &SegmentRow) -> bool {
@@ -132,18 +138,39 @@ impl Inner {
         }
     }
 
-    /// One pass; returns the number of files deleted.
+    /// One pass over all volumes that are there; returns the number of files deleted.
     pub(super) async fn tidy(&self) -> Result<usize> {
+        let mut deleted = 0;
+        let mut failed = None;
+        for mount in self.volumes.all() {
+            if !mount.readable() {
+                continue;
+            }
+            match self.tidy_volume(mount).await {
+                Ok(n) => deleted += n,
+                // The others are tidied all the same.
+                Err(e) => failed = Some(e),
+            }
+        }
+        failed.map_or(Ok(deleted), Err)
+    }
+
+    async fn tidy_volume(&self, mount: &Arc<Mount>) -> Result<usize> {
         let now = self.clock.now();
-        let volume = Arc::clone(&self.volume);
-        let mut free = blocking("ask for free space", move || volume.free_bytes()).await?;
+        let asked = Arc::clone(mount);
+        let mut free = blocking("ask for free space", move || asked.ask_free()).await?;
         let told = i64::try_from(free).unwrap_or(i64::MAX);
-        gauge(Metric::ArchiveFreeBytes, &[], as_f64(told));
-        let mut total = self.bytes();
+        let label = [("volume", mount.label())];
+        gauge(Metric::ArchiveFreeBytes, &label, as_f64(told));
+        let mut total = mount.bytes();
+        let days = self.config.retention_days;
         let mut after = (UtcMicros::MIN, String::new());
         let mut deleted = 0;
         loop {
-            let oldest = self.db.archive_oldest((after.0, &after.1), BATCH).await?;
+            let oldest = {
+                let after = (after.0, after.1.as_str());
+                self.db.archive_oldest(&mount.name, after, BATCH).await?
+            };
             let Some(last) = oldest.last() else {
                 break;
             };
@@ -153,7 +180,7 @@ impl Inner {
             let mut go = Vec::new();
             let mut kept_by_rule = true;
             for row in oldest {
-                let Some(rule) = rule(self, &row, now, total, free) else {
+                let Some(rule) = rule(days, mount, &row, now, total, free) else {
                     continue;
                 };
                 kept_by_rule = false;
@@ -165,7 +192,7 @@ impl Inner {
                 go.push((row, rule));
             }
             let condemned: Vec<SegmentId> = go.iter().map(|(row, _)| row.segment.id).collect();
-            let done = self.delete(go, now).await;
+            let done = self.delete(mount, go, now).await;
             for id in condemned {
                 self.pins.release(id);
             }
@@ -177,11 +204,12 @@ impl Inner {
         Ok(deleted)
     }
 
-    fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    async fn delete(&self, rows: Vec<(SegmentRow, String)>, now: UtcMicros) -> Result<usize> {
+    async fn delete(
+        &self,
+        mount: &Mount,
+        rows: Vec<(SegmentRow, String)>,
+        now: UtcMicros,
+    ) -> Result<usize> {
         let mut tombstones = Vec::with_capacity(rows.len());
         for (row, rule) in rows {
             let part = self.db.archive_segment(row.segment.id).await?;
@@ -197,6 +225,8 @@ impl Inner {
                 last_sha256: last.map_or([0; 32], |f| f.fragment.sha256),
                 bytes: row.bytes,
                 rule,
+                actor: "retention".into(),
+                in_part: false,
                 deleted_at: now,
             });
         }
@@ -211,13 +241,12 @@ impl Inner {
             if !buried.contains(&t.segment) {
                 continue;
             }
-            self.bytes
-                .fetch_sub(t.bytes.min(self.bytes()), Ordering::Relaxed);
+            mount.shrank(t.bytes);
             tracing::info!(stream = %t.stream, file = %t.path, rule = %t.rule, "recording deleted");
             let key = t.rule.split(' ').next().unwrap_or_default();
             count(Metric::ArchiveDeleted, &[("cause", key)], 1);
-            let volume = Arc::clone(&self.volume);
-            let path = PathBuf::from(t.path);
+            let volume = Arc::clone(&mount.volume);
+            let path = PathBuf::from(split_path(&t.path).1);
             // A file that cannot be removed now is removed at the next start: its tombstone stands.
             let removed = blocking("remove a file", move || volume.remove(&path)).await;
             if let Err(e) = removed {

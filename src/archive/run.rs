@@ -1,4 +1,4 @@
-//! The archive at work: one recorder for each stream that is to be recorded, the sync timer, retention.
+//! The archive at work: one recorder for each stream that is to be recorded, the sync timer of each volume, retention.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::disk::{DiskPool, Site};
 use super::recorder::Recorder;
 use super::sync::Carry;
+use super::volumes::{Disks, Mount};
 use super::{Archive, Inner};
 use crate::model::StreamKey;
 use crate::video::Ring;
@@ -34,17 +35,7 @@ impl Archive {
     /// Records until `stop`; then writes, syncs and indexes all there is, and returns.
     pub async fn run(&self, mut streams: watch::Receiver<Wanted>, stop: CancellationToken) {
         let inner = &self.inner;
-        let site = Site {
-            volume: Arc::clone(&inner.volume),
-            root: inner.dir.clone(),
-            clock: Arc::clone(&inner.clock),
-            troubles: Arc::clone(&inner.troubles),
-            segment_us: i64::try_from(inner.config.segment_ms)
-                .unwrap_or(60_000)
-                .clamp(1_000, 3_600_000)
-                * 1_000,
-        };
-        let disk = match DiskPool::start(&site, inner.config.queue_bytes) {
+        let disk = match Disks::start(inner) {
             Ok(disk) => Arc::new(disk),
             Err(e) => {
                 tracing::error!(error = %e.chain(), "recording cannot begin");
@@ -60,10 +51,14 @@ impl Archive {
         let mut retention = std::pin::pin!(retention);
         let mut retention_done = false;
 
-        let mut carry = Carry::default();
-        let every = Duration::from_millis(inner.config.sync_interval_ms.clamp(50, 60_000));
-        let mut timer = tokio::time::interval(every);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Each volume has a timer of its own: a slow disk keeps no other one's recordings waiting.
+        let mut rounds: JoinSet<()> = JoinSet::new();
+        let recorded = CancellationToken::new();
+        for pool in disk.pools() {
+            rounds.spawn(Arc::clone(inner).keep_durable(Arc::clone(pool), recorded.clone()));
+            let mount = Arc::clone(pool.mount());
+            rounds.spawn(Arc::clone(inner).watch_volume(mount, stop.child_token()));
+        }
         let mut sweep = tokio::time::interval(SWEEP);
         let mut wanted_open = true;
         reconcile(
@@ -89,10 +84,6 @@ impl Archive {
                         reconcile(inner, &disk, &wanted, &mut running, &mut tasks);
                     }
                 }
-                _ = timer.tick() => {
-                    // An error is in the health and tried again with the next tick.
-                    inner.sync_round(&disk, &mut carry).await.ok();
-                }
                 _ = sweep.tick() => {
                     let wanted = streams.borrow().clone();
                     reconcile(inner, &disk, &wanted, &mut running, &mut tasks);
@@ -107,18 +98,11 @@ impl Archive {
         for key in running.keys() {
             inner.state(key).ended(inner.clock.now(), false);
         }
-        disk.close_all().await;
-        for _ in 0..LAST_ATTEMPTS {
-            if inner.sync_round(&disk, &mut carry).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
+        recorded.cancel();
+        while rounds.join_next().await.is_some() {}
         match Arc::try_unwrap(disk) {
-            Ok(disk) => {
-                tokio::task::spawn_blocking(move || disk.join()).await.ok();
-            }
-            Err(_) => tracing::error!("the disk pool is still in use after all recorders ended"),
+            Ok(disk) => disk.join().await,
+            Err(_) => tracing::error!("the disk pools are still in use after all recorders ended"),
         }
         if !retention_done {
             retention.await;
@@ -126,10 +110,51 @@ impl Archive {
     }
 }
 
+impl Inner {
+    pub(super) fn site(&self, mount: &Arc<Mount>) -> Site {
+        Site {
+            mount: Arc::clone(mount),
+            volume: Arc::clone(&mount.volume),
+            root: mount.dir.clone(),
+            clock: Arc::clone(&self.clock),
+            troubles: Arc::clone(&mount.troubles),
+            segment_us: i64::try_from(self.config.segment_ms)
+                .unwrap_or(60_000)
+                .clamp(1_000, 3_600_000)
+                * 1_000,
+        }
+    }
+
+    /// The sync timer of one volume. When `recorded`: closes all its files, makes the rest durable, and returns.
+    async fn keep_durable(self: Arc<Self>, disk: Arc<DiskPool>, recorded: CancellationToken) {
+        let mut carry = Carry::default();
+        let every = Duration::from_millis(self.config.sync_interval_ms.clamp(50, 60_000));
+        let mut timer = tokio::time::interval(every);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = recorded.cancelled() => break,
+                _ = timer.tick() => {
+                    // An error is in the health and tried again with the next tick.
+                    self.sync_round(&disk, &mut carry).await.ok();
+                }
+            }
+        }
+        disk.close_all().await;
+        for _ in 0..LAST_ATTEMPTS {
+            if self.sync_round(&disk, &mut carry).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+}
+
 /// Makes what runs equal to what is wanted. Idempotent.
 fn reconcile(
     inner: &Arc<Inner>,
-    disk: &Arc<DiskPool>,
+    disk: &Arc<Disks>,
     wanted: &Wanted,
     running: &mut HashMap<StreamKey, Running>,
     tasks: &mut JoinSet<()>,

@@ -5,14 +5,16 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::boxes::u32_of;
+use super::boxes::{Input, u32_of};
 use super::fragment::{self, PREFIX, Parsed};
 use super::init::{self, Head};
 use super::params;
 use crate::model::Fragment;
 use crate::store::database::FragmentRow;
 
-/// The head of a file is never longer: parameter sets are a few hundred bytes.
+/// The head of a file is a few kilobytes,
+const HEAD_USUAL: usize = 16 << 10;
+/// and never longer than this: parameter sets are a few hundred bytes.
 const HEAD_MAX: usize = 1 << 20;
 /// How far behind damage the next whole fragment is looked for at once.
 const SEARCH: usize = 4 << 20;
@@ -27,13 +29,32 @@ pub(super) struct Scan {
     pub(super) len: u64,
     /// Damaged bytes with whole fragments behind them.
     pub(super) damaged: Vec<(u64, u64)>,
+    /// Bytes given back to the disk, as `free` boxes (ISO/IEC 14496-12 §8.1.2): deleted, while the rest of the file is held.
+    pub(super) freed: u64,
 }
 
 /// The head and its length. `Ok(None)`: torn, or not a file of ours.
 pub(super) fn head(path: &Path) -> io::Result<Option<(Head, u32)>> {
     let file = File::open(path)?;
-    let bytes = read_up_to(&file, 0, HEAD_MAX)?;
-    Ok(init::read(&bytes).map(|(head, n)| (head, u32_of(n))))
+    let mut bytes = read_up_to(&file, 0, HEAD_USUAL)?;
+    let mut read = init::read(&bytes);
+    if read.is_none() && bytes.len() == HEAD_USUAL {
+        bytes = read_up_to(&file, 0, HEAD_MAX)?;
+        read = init::read(&bytes);
+    }
+    Ok(read.map(|(head, n)| (head, u32_of(n))))
+}
+
+/// Makes a file durable as it is and forgets what memory has of it, so that what is read next is what the disk has.
+///
+/// After a failed sync the kernel may hold pages that never reached the disk and call them clean; a process that died has
+/// left pages that are not on the disk yet. Neither may be promised as durable.
+pub(super) fn settle(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    file.sync_data()?;
+    // Only advice: where it is not taken, the sync above still stands.
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).ok();
+    Ok(())
 }
 
 /// Everything whole from `offset` on.
@@ -49,6 +70,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         whole: offset,
         len,
         damaged: Vec::new(),
+        freed: 0,
     };
     let mut at = offset;
     while at < len {
@@ -60,6 +82,17 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
             at += u64::from(row.fragment.len);
             scan.whole = at;
             scan.fragments.push((row, parsed));
+            continue;
+        }
+        if let Some(n) = free_box(&file, at)?
+            && at + n <= len
+        {
+            if at > scan.whole {
+                scan.damaged.push((scan.whole, at));
+            }
+            scan.freed += n;
+            at += n;
+            scan.whole = at;
             continue;
         }
         // Damage: perhaps a whole fragment lies behind it. A torn tail has none.
@@ -111,6 +144,16 @@ fn one(
         },
     };
     Ok(Some((row, parsed)))
+}
+
+/// Length of the `free` box that begins here.
+fn free_box(file: &File, at: u64) -> io::Result<Option<u64>> {
+    let head = read_up_to(file, at, 8)?;
+    let mut input = Input(&head);
+    let (Some(n), Some(kind)) = (input.u32(), input.array::<4>()) else {
+        return Ok(None);
+    };
+    Ok((n >= 8 && &kind == b"free").then_some(u64::from(n)))
 }
 
 fn next_candidate(file: &File, mut at: u64, len: u64) -> io::Result<Option<u64>> {

@@ -4,6 +4,7 @@
 //! row is written when it closes. After a crash an open gap is found again as `restart`: from the last durable picture to the
 //! first new one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -32,6 +33,10 @@ pub(super) struct StreamState {
     pub(super) key: StreamKey,
     durable: watch::Sender<Option<UtcMicros>>,
     now: Mutex<Now>,
+    /// The volume it records to; `usize::MAX`: none yet.
+    seat: AtomicUsize,
+    /// Fragments that wait for their disk thread.
+    queued: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -63,6 +68,8 @@ impl StreamState {
         Self {
             key,
             durable: watch::Sender::new(None),
+            seat: AtomicUsize::new(usize::MAX),
+            queued: AtomicUsize::new(0),
             now: Mutex::new(Now {
                 recording: false,
                 chain: ChainHead::EMPTY,
@@ -82,6 +89,26 @@ impl StreamState {
         now.chain = chain;
         now.open = missing;
         self.durable.send_replace(chain.end);
+    }
+
+    pub(super) fn seat(&self) -> Option<usize> {
+        Some(self.seat.load(Ordering::Acquire)).filter(|n| *n != usize::MAX)
+    }
+
+    pub(super) fn sit(&self, seat: usize) {
+        self.seat.store(seat, Ordering::Release);
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Acquire)
+    }
+
+    pub(super) fn enter_queue(&self) {
+        self.queued.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn leave_queue(&self) {
+        self.queued.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(super) fn durable_until(&self) -> Option<UtcMicros> {
@@ -231,6 +258,26 @@ impl StreamState {
         if now.stopped == stopped {
             now.stopped = None;
         }
+    }
+
+    /// Gaps that wait for the index.
+    pub(super) fn owed(&self) -> usize {
+        self.lock().closed.len()
+    }
+
+    /// The first `n` gaps stand in the journal now.
+    pub(super) fn spilled(&self, n: usize) {
+        let mut now = self.lock();
+        let n = n.min(now.closed.len());
+        now.closed.drain(..n);
+    }
+
+    /// Drops the oldest gaps beyond `most`; returns how many.
+    pub(super) fn squeeze(&self, most: usize) -> usize {
+        let mut now = self.lock();
+        let n = now.closed.len().saturating_sub(most);
+        now.closed.drain(..n);
+        n
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

@@ -4,7 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::volumes::Mark;
 
 /// One file being written.
 pub trait SegmentFile: Send + Sync {
@@ -24,17 +26,33 @@ pub trait Volume: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Bytes that can still be written.
     fn free_bytes(&self) -> io::Result<u64>;
+    /// From now on nothing is created where this mark is not.
+    fn guard(&self, _mark: Mark) {}
 }
 
 /// The real one.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
+    mark: Mutex<Option<Mark>>,
 }
 
 impl Folder {
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self {
+            root,
+            mark: Mutex::new(None),
+        }
+    }
+
+    /// A disk may go away at any time: its mount point would take the files in its place.
+    fn check(&self) -> io::Result<()> {
+        let mark = *self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        if mark.is_some() && Mark::of(&self.root).ok() != mark {
+            let said = format!("the disk of {} is gone", self.root.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, said));
+        }
+        Ok(())
     }
 }
 
@@ -55,6 +73,7 @@ impl SegmentFile for File {
 
 impl Volume for Folder {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
+        self.check()?;
         let path = self.root.join(path);
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir)?;
@@ -79,5 +98,9 @@ impl Volume for Folder {
     fn free_bytes(&self) -> io::Result<u64> {
         let s = rustix::fs::statvfs(&self.root)?;
         Ok(s.f_bavail.saturating_mul(s.f_frsize))
+    }
+
+    fn guard(&self, mark: Mark) {
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
     }
 }

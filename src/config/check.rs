@@ -9,6 +9,7 @@ use url::Url;
 
 use super::document::Report;
 use super::model::{BasemapKind, Config, MqttConfig};
+use super::pattern::CameraPattern;
 use crate::model::{GeoPoint, Secret};
 
 pub(super) fn check(c: &Config, r: &mut Report) {
@@ -91,6 +92,7 @@ fn stores(c: &Config, r: &mut Report) {
     if let Some(dir) = &c.archive.dir {
         own_folder(r, "archive.dir", dir);
     }
+    volumes(c, r);
     if let Some(url) = &c.database.url {
         let text = url.reveal();
         let file = text.strip_prefix("sqlite:");
@@ -344,6 +346,64 @@ fn archive(c: &Config, r: &mut Report) {
         );
     }
     within(r, "archive.queue_bytes", a.queue_bytes, 1 << 20..=64 << 30);
+}
+
+fn volumes(c: &Config, r: &mut Report) {
+    let default = c.data.dir.join("archive");
+    let mut dirs = vec![c.archive.dir.as_deref().unwrap_or(&default)];
+    let mut names: Vec<&str> = Vec::new();
+    let mut rest: Option<&str> = None;
+    for (index, v) in c.archive.volumes.iter().enumerate() {
+        let at = |key: &str| format!("archive.volumes.{index}.{key}");
+        let plain =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        if v.name.is_empty() || v.name.len() > 32 || !v.name.bytes().all(plain) {
+            r.error(
+                &at("name"),
+                format!("`{}`: takes 1 to 32 of a-z, 0-9, - and _", v.name),
+            );
+        } else if names.contains(&v.name.as_str()) {
+            r.error(
+                &at("name"),
+                format!("`{}` is the name of another volume already", v.name),
+            );
+        }
+        names.push(&v.name);
+        if v.dir.as_os_str().is_empty() {
+            r.error(&at("dir"), "is missing: a folder on the volume's disk");
+        } else if dirs
+            .iter()
+            .any(|d| v.dir.starts_with(d) || d.starts_with(&v.dir))
+        {
+            r.error(
+                &at("dir"),
+                format!(
+                    "{} lies in (or around) the folder of another volume; each needs one of its own",
+                    v.dir.display()
+                ),
+            );
+        }
+        dirs.push(&v.dir);
+        own_folder(r, &at("dir"), &v.dir);
+        patterns(r, &at("cameras"), &v.cameras);
+        if let Some(taken) = rest {
+            r.warn(
+                &at("cameras"),
+                format!("is never asked: the volume `{taken}` before it takes all cameras"),
+            );
+        }
+        if v.cameras.is_empty() {
+            rest = rest.or(Some(&v.name));
+        }
+    }
+}
+
+fn patterns(r: &mut Report, path: &str, cameras: &[String]) {
+    for text in cameras {
+        if let Err(trouble) = CameraPattern::parse(text) {
+            r.error(path, format!("`{text}`: {trouble}"));
+        }
+    }
 }
 
 fn fleet(c: &Config, r: &mut Report) {

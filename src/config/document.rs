@@ -71,23 +71,24 @@ impl Report {
     }
 }
 
-/// `http.listen` → `[http] listen`; `cameras.2.main` → `[[cameras]] 3 main` (people count from one).
+/// `http.listen` → `[http] listen`; `cameras.2.main` → `[[cameras]] 3 main` (people count from one);
+/// `archive.volumes.0.dir` → `[[archive.volumes]] 1 dir`.
 fn label(path: &str) -> String {
-    let mut parts = path.split('.');
-    let table = parts.next().unwrap_or_default();
-    let mut rest: Vec<String> = parts.map(str::to_owned).collect();
-    let mut list = false;
-    for part in &mut rest {
-        if let Ok(index) = part.parse::<usize>() {
-            list = true;
-            *part = (index + 1).to_string();
-        }
-    }
-    let head = if list {
-        format!("[[{table}]]")
+    let parts: Vec<&str> = path.split('.').collect();
+    let number = |part: &&str| part.parse::<usize>().is_ok();
+    // The item of a plain list (`mqtt.0.topics.1`) is not a table.
+    let tables = parts.iter().position(number);
+    let (head, rest) = parts.split_at(tables.unwrap_or(1).min(parts.len()));
+    let name = head.join(".");
+    let head = if tables.is_some() {
+        format!("[[{name}]]")
     } else {
-        format!("[{table}]")
+        format!("[{name}]")
     };
+    let rest = rest.iter().map(|part| match part.parse::<usize>() {
+        Ok(index) => (index + 1).to_string(),
+        Err(_) => (*part).to_owned(),
+    });
     std::iter::once(head)
         .chain(rest)
         .collect::<Vec<_>>()
@@ -438,5 +439,6 @@ mod tests {
         assert_eq!(label("http.listen"), "[http] listen");
         assert_eq!(label("cameras.2.main"), "[[cameras]] 3 main");
         assert_eq!(label("http"), "[http]");
+        assert_eq!(label("archive.volumes.0.dir"), "[[archive.volumes]] 1 dir");
     }
 }

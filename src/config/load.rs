@@ -91,6 +91,11 @@ fn settle(config: &mut Config, base: &Path) {
             *path = base.join(&path);
         }
     }
+    for volume in &mut config.archive.volumes {
+        if !volume.dir.as_os_str().is_empty() {
+            volume.dir = base.join(&volume.dir);
+        }
+    }
     if !config.data.dir.as_os_str().is_empty() {
         config.data.dir = base.join(&config.data.dir);
     }

@@ -8,6 +8,7 @@ mod document;
 mod errors;
 mod load;
 mod model;
+mod pattern;
 mod schema;
 mod secrets;
 mod site;
@@ -17,8 +18,9 @@ pub use load::{Loaded, SHIPPED, load, parse};
 pub use model::{
     AccessConfig, ArchiveConfig, BasemapKind, Config, DataConfig, DatabaseConfig, FleetConfig,
     HttpConfig, LogConfig, LogFormat, MapConfig, MediaConfig, MqttConfig, RedisConfig, SiteConfig,
-    VideoConfig,
+    VideoConfig, VolumeConfig,
 };
+pub use pattern::CameraPattern;
 pub use schema::Schema;
 pub use secrets::Environment;
 pub use site::{Site, load_site, parse_site};

@@ -117,8 +117,26 @@ pub struct ArchiveConfig {
     pub segment_ms: u64,
     /// How often written data is made durable.
     pub sync_interval_ms: u64,
-    /// Fragments waiting for the disk, over all cameras; beyond it a gap is recorded.
+    /// Fragments waiting for one volume's disk; beyond it a gap is recorded.
     pub queue_bytes: usize,
+    /// More disks. Each camera records to the first whose `cameras` name it; without any, to `dir`.
+    pub volumes: Vec<VolumeConfig>,
+}
+
+/// A disk that takes recordings beside (or instead of) `[archive] dir`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VolumeConfig {
+    /// Short and for ever: the index names files by it.
+    pub name: String,
+    /// A folder on that disk. It must be there: a mount point without its disk would look like an empty folder.
+    pub dir: PathBuf,
+    /// Oldest recordings of this volume are deleted above this many bytes; 0 is no limit.
+    pub max_bytes: u64,
+    /// Oldest recordings of this volume are deleted while its disk has less than this free; 0: as `[archive] min_free_bytes`.
+    pub min_free_bytes: u64,
+    /// Patterns of cameras; empty takes all that no volume before it took.
+    pub cameras: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -266,6 +284,7 @@ impl Default for ArchiveConfig {
             segment_ms: 60_000,
             sync_interval_ms: 1_000,
             queue_bytes: 256 << 20,
+            volumes: Vec::new(),
         }
     }
 }

@@ -37,6 +37,7 @@ use tokio_util::task::TaskTracker;
 
 pub use ingest::{IngestEvent, IngestFault, IngestOrder, IngestSession, IngestUnit, Lower, Medium};
 pub use ingest_protocol::replay as replay_ingest_message;
+pub use ingest_rtp::replay as replay_rtp_packets;
 pub use transcode::{AccessUnit, Feed, TranscodeFeed, TranscodeSink, TranscodedFrame};
 pub use transcodes::{TranscodeStart, Transcodes, Watched};
 pub use worker::worker_main;

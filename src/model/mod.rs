@@ -33,6 +33,6 @@ pub use ingest::{
     UnassignedChannelPolicy, UnknownRtcpSsrcPolicy, check_transport,
 };
 pub use place::{BoundingBox, GeoPoint, distance_m};
-pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, tile};
+pub use recording::{Coverage, Fragment, Gap, GapCause, Segment, Span, split_path, tile};
 pub use stream::{AudioParams, StreamParams};
 pub use time::{Clock, SystemClock, TimeRange, UtcMicros};

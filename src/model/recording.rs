@@ -86,11 +86,30 @@ pub struct Gap {
 pub struct Segment {
     pub id: SegmentId,
     pub stream: StreamKey,
-    /// Relative to the archive's folder.
+    /// In `[archive] dir`, or, behind `@NAME/`, in the folder of that volume.
     pub path: String,
     pub started: UtcMicros,
     /// `ftyp` + `moov`: from the file's start to here.
     pub init_len: u32,
+}
+
+impl Segment {
+    /// Name of the volume its file is on; empty for `[archive] dir`. (No camera's id holds an `@`.)
+    pub fn volume(&self) -> &str {
+        self.split_path().0
+    }
+
+    /// The volume, and the path in its folder.
+    pub fn split_path(&self) -> (&str, &str) {
+        split_path(&self.path)
+    }
+}
+
+/// Volume and path in its folder, of a file as the index names it.
+pub fn split_path(path: &str) -> (&str, &str) {
+    path.strip_prefix('@')
+        .and_then(|rest| rest.split_once('/'))
+        .unwrap_or(("", path))
 }
 
 /// One GOP in a segment file: `[prft] moof mdat`.

@@ -52,12 +52,14 @@ metrics! {
     ArchiveFragments = Counter "zhenbei_archive_fragments_total" ["camera", "stream"] "Fragments written.";
     ArchiveBytes = Counter "zhenbei_archive_bytes_total" ["camera", "stream"] "Bytes of recordings written.";
     ArchiveDurableLag = Gauge "zhenbei_archive_durable_lag_seconds" ["camera", "stream"] "How far durable_until is behind now.";
+    ArchiveDurableUntil = Gauge "zhenbei_archive_durable_until_seconds" ["camera", "stream"] "durable_until, in seconds since 1970: everything before it survives a power cut and is found.";
+    ArchiveSuspect = Counter "zhenbei_archive_suspect_files_total" ["volume"] "Files whose newest part is suspect because a sync failed.";
     ArchiveAhead = Gauge "zhenbei_archive_clock_ahead_seconds" ["camera", "stream"] "How far recorded times are ahead of the server's clock, which was set back.";
     ArchiveGaps = Counter "zhenbei_archive_gaps_total" ["cause"] "Missing intervals.";
     ArchiveGapMillis = Counter "zhenbei_archive_gap_milliseconds_total" ["cause"] "Length of the missing intervals.";
-    ArchiveQueueBytes = Gauge "zhenbei_archive_queue_bytes" [] "Bytes waiting for the disk.";
-    ArchiveSync = Histogram "zhenbei_archive_sync_seconds" [] "Time to make written recordings durable.";
-    ArchiveFreeBytes = Gauge "zhenbei_archive_free_bytes" [] "Bytes free on the disk of the archive.";
+    ArchiveQueueBytes = Gauge "zhenbei_archive_queue_bytes" ["volume"] "Bytes waiting for the disk.";
+    ArchiveSync = Histogram "zhenbei_archive_sync_seconds" ["volume"] "Time to make written recordings durable.";
+    ArchiveFreeBytes = Gauge "zhenbei_archive_free_bytes" ["volume"] "Bytes free on the disk of the archive.";
     ArchiveDeleted = Counter "zhenbei_archive_deleted_segments_total" ["cause"] "Recording files deleted by retention.";
 
     FleetReceived = Counter "zhenbei_fleet_messages_total" ["source"] "Messages received.";

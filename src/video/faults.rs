@@ -73,8 +73,27 @@ pub(super) fn fault(
 ) -> Fault {
     match error.status_code() {
         // An answer that was no refusal, and still could not be used.
-        Some(200..=299) | None => unanswered(error, step, authority),
+        Some(200..=299) | None => Fault {
+            unreadable: is_unreadable(error, step),
+            ..unanswered(error, step, authority)
+        },
         Some(status) => refusal(status, step, has_credentials),
+    }
+}
+
+/// An answer that came whole and goes against the grammar, before anything was played.
+fn is_unreadable(error: &retina::Error, step: Step) -> bool {
+    match sort(error) {
+        Sort::Framing => step != Step::Streaming,
+        Sort::Other => {
+            let what = first_line(error);
+            // Without the numbers of the channels no back-end knows what is whose.
+            let hopeless = ["No parseable streams", "missing interleaved"];
+            error.status_code().is_some() && !hopeless.iter().any(|h| what.contains(h))
+        }
+        Sort::Connect | Sort::Read | Sort::Write | Sort::StaleSession | Sort::Packet { .. } => {
+            false
+        }
     }
 }
 
@@ -83,6 +102,15 @@ pub(super) fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
     let (kind, message) = match status {
         // In a running session the camera may only have grown tired of its nonce (RFC 2617 §3.3): ask again by a new session.
         401 if step == Step::Streaming => (FaultKind::Closed, "the camera asked to sign in again".to_owned()),
+        // Signed, and refused although DESCRIBE was not: retina keeps to the first nonce.
+        401 if has_credentials && matches!(step, Step::Setup | Step::Play) => (
+            FaultKind::Unauthorized,
+            format!(
+                "the camera answered DESCRIBE and refused {method} (401): the password is wrong, or it wants a new nonce for each \
+                 request. Not tried on, because more tries lock the account: correct the password in the camera's address, or \
+                 set `keepalive = \"off\"` for this camera, which uses the second back-end"
+            ),
+        ),
         401 if has_credentials => (
             FaultKind::Unauthorized,
             "the camera refused this user name and password (401). Not tried on, because more tries lock the account: correct \
@@ -166,18 +194,13 @@ fn unanswered(error: &retina::Error, step: Step, authority: &str) -> Fault {
             FaultKind::Protocol,
             "the camera still sends an old session's data (a defect of its RTSP server); waiting until it lets go".to_owned(),
         ),
-        Sort::Packet { .. } => {
-            return Fault {
-                unreadable: true,
-                ..Fault::new(
-                    FaultKind::Protocol,
-                    format!(
-                        "the camera's packets make no sense ({what}); set its policy backend = \"worker\" or its transport to `auto` \
-                         (docs/cameras.md)"
-                    ),
-                )
-            };
-        }
+        Sort::Packet { .. } => (
+            FaultKind::Protocol,
+            format!(
+                "the camera's packets make no sense ({what}); the second back-end may read them: set the policy \
+                 `backend = \"worker\"` for this camera (docs/cameras.md)"
+            ),
+        ),
         // Recorders describe a channel so while its camera is away: worth trying again.
         Sort::Other if what.contains("No parseable streams") => (
             FaultKind::Protocol,

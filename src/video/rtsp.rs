@@ -178,7 +178,7 @@ impl Session<'_> {
         }
         let with_audio = self.spec.policies.sound == SoundPolicy::Take
             && self.runner.mute().get(&self.spec.key) != Some(&self.spec.url);
-        let mut chosen = params::choose(session.streams(), with_audio)?;
+        let mut chosen = params::choose(session.streams(), session.sdp(), with_audio)?;
         self.answer(Step::Setup, session.setup(chosen.video, setup_options()))
             .await?;
         if let Some(audio) = chosen.audio

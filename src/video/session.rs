@@ -29,7 +29,7 @@ pub struct Fault {
     pub forbidden: bool,
     /// The camera does not send over this transport (461); another may do.
     pub transport_refused: bool,
-    /// The camera's packets make no sense to this back-end; another may be more lenient.
+    /// The camera answered, and this back-end could not read the answer; another one may be more lenient.
     pub unreadable: bool,
 }
 

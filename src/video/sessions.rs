@@ -1,7 +1,8 @@
 //! Chooses how a camera is spoken to: directly (retina, RTP interleaved in TCP), or by a worker process for the rest.
 //!
 //! `auto` begins with TCP, because it loses nothing; a camera that refuses it (461) gets UDP and then multicast in the same
-//! attempt. What worked is remembered until it no longer does or the address changes.
+//! attempt. What worked is remembered until it no longer does or the address changes. A camera whose answers retina cannot read
+//! (a description that is cut off, a header of its own making) is spoken to by the worker, over TCP as well.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +24,8 @@ pub struct Sessions {
     worker: WorkerRunner,
     /// Of cameras with `auto`: what worked, and for which address.
     worked: Mutex<HashMap<StreamKey, (Secret, Transport)>>,
-    /// Of cameras with `auto`: those whose packets only the worker can read.
-    unreadable: Mutex<HashMap<StreamKey, Secret>>,
+    /// Whose answers only the worker can read, with the address for which that is so.
+    lenient: Mutex<HashMap<StreamKey, Secret>>,
 }
 
 impl Sessions {
@@ -33,7 +34,7 @@ impl Sessions {
             direct: RtspRunner::new(config, Arc::clone(&clock)),
             worker: WorkerRunner::new(config, clock, media),
             worked: Mutex::default(),
-            unreadable: Mutex::default(),
+            lenient: Mutex::default(),
         }
     }
 
@@ -47,13 +48,29 @@ impl Sessions {
         let direct = transport == Transport::Tcp
             && !is_tls(&spec.url)
             && spec.policies.backend == BackendPolicy::Auto
-            && spec.policies.keepalive == KeepalivePolicy::Auto
-            && !self.is_unreadable(spec);
-        if direct {
-            self.direct.run(spec, sink, stop.clone()).await
+            && spec.policies.keepalive == KeepalivePolicy::Auto;
+        if direct && self.lenient().get(&spec.key) != Some(&spec.url) {
+            let fault = self.direct.run(spec, sink, stop.clone()).await;
+            if !fault.unreadable || sink.is_playing() || stop.is_cancelled() {
+                return fault;
+            }
+            info!("{}; trying the second back-end", fault.message);
+            let second = Box::pin(self.worker.run(spec, transport, sink, stop)).await;
+            if !sink.is_playing() {
+                // The first one knows better what is wrong.
+                return fault;
+            }
+            if sink.has_pictures() {
+                self.lenient().insert(spec.key.clone(), spec.url.clone());
+            }
+            second
         } else {
             Box::pin(self.worker.run(spec, transport, sink, stop)).await
         }
+    }
+
+    fn lenient(&self) -> std::sync::MutexGuard<'_, HashMap<StreamKey, Secret>> {
+        self.lenient.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn auto(
@@ -71,10 +88,6 @@ impl Sessions {
         let mut last = None;
         for transport in order {
             let fault = self.over(transport, spec, sink, stop).await;
-            if fault.unreadable {
-                info!("the next session lets a worker read the camera's packets");
-                self.unreadable().insert(spec.key.clone(), spec.url.clone());
-            }
             if sink.is_playing() {
                 let known = (spec.url.clone(), transport);
                 self.worked().insert(spec.key.clone(), known);
@@ -92,16 +105,6 @@ impl Sessions {
             last = Some(fault);
         }
         last.unwrap_or_else(|| super::faults::unsupported_transport(Transport::Auto))
-    }
-
-    fn is_unreadable(&self, spec: &SessionSpec) -> bool {
-        spec.transport == Transport::Auto && self.unreadable().get(&spec.key) == Some(&spec.url)
-    }
-
-    fn unreadable(&self) -> std::sync::MutexGuard<'_, HashMap<StreamKey, Secret>> {
-        self.unreadable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remembered(&self, spec: &SessionSpec) -> Option<Transport> {

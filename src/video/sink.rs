@@ -88,6 +88,11 @@ impl SessionSink {
         self.opening.is_none()
     }
 
+    /// Whether a key frame has come.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.started
+    }
+
     /// A picture came that nobody can decode, because the camera has not sent its parameter sets yet.
     pub fn undecodable(&mut self, lost: u32) {
         self.stream.count_lost(lost);

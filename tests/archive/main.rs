@@ -24,3 +24,4 @@ mod exhibits_say_what_is_missing;
 mod playlists_play;
 mod retention_respects_holds;
 mod the_disk_fails;
+mod volumes_come_and_go;

@@ -177,6 +177,8 @@ fn tombstone(part: &SegmentPart) -> Tombstone {
         last_sha256: last.fragment.sha256,
         bytes: row.bytes,
         rule: "retention_days = 1".into(),
+        actor: "retention".into(),
+        in_part: false,
         deleted_at: at(90_000.0),
     }
 }

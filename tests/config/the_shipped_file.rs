@@ -36,7 +36,12 @@ fn shown_keys_too() -> String {
 fn keys_of_model() -> BTreeSet<String> {
     let schema = Schema::of::<Config>();
     let all = schema.keys().iter();
-    all.flat_map(|(s, of)| of.keys().iter().map(move |(k, _)| format!("[{s}] {k}")))
+    let sections = all.flat_map(|(s, of)| of.keys().iter().map(move |(k, of)| (s, k, of)));
+    sections
+        .flat_map(|(s, k, of)| {
+            let inner = of.keys().iter().map(move |(i, _)| format!("[{s}] {k}.{i}"));
+            inner.chain([format!("[{s}] {k}")])
+        })
         .collect()
 }
 
@@ -49,7 +54,12 @@ fn every_key_of_the_model_is_in_the_shipped_file() {
             .as_table()
             .or_else(|| of.as_array()?.first()?.as_table())
             .unwrap();
-        written.extend(table.keys().map(|k| format!("[{section}] {k}")));
+        for (key, value) in table {
+            written.insert(format!("[{section}] {key}"));
+            let item = value.as_array().and_then(|a| a.first()?.as_table());
+            let inner = item.into_iter().flat_map(Table::keys);
+            written.extend(inner.map(|i| format!("[{section}] {key}.{i}")));
+        }
     }
     assert_eq!(written, keys_of_model());
     assert!(written.len() > 40, "{written:?}");

@@ -160,7 +160,10 @@ pub async fn suite(db: &Database) {
     assert_eq!(paths.get(&second.row.segment.path), Some(&(350, false)));
 
     // Only closed files are offered for deletion, oldest first.
-    let oldest = db.archive_oldest((UtcMicros::MIN, ""), 10).await.unwrap();
+    let oldest = db
+        .archive_oldest("", (UtcMicros::MIN, ""), 10)
+        .await
+        .unwrap();
     let ids: Vec<_> = oldest.iter().map(|o| o.segment.id).collect();
     assert_eq!(
         ids,
@@ -177,6 +180,8 @@ pub async fn suite(db: &Database) {
         last_sha256: [5; 32],
         bytes: 550,
         rule: "retention_days = 30".into(),
+        actor: "retention".into(),
+        in_part: false,
         deleted_at: UtcMicros(5_000),
     };
     db.archive_bury(std::slice::from_ref(&t)).await.unwrap();

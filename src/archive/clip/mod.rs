@@ -221,7 +221,11 @@ impl Archive {
             fragments: plan.fragments,
             codecs: plan.codecs,
         });
-        let layout = Arc::new(Layout::new(self.inner.dir.clone(), head, plan.pieces));
+        let layout = Arc::new(Layout::new(
+            Arc::clone(&self.inner.volumes),
+            head,
+            plan.pieces,
+        ));
         let gaps = self.gaps(stream, range, &facts).await?;
         let made = Made {
             facts: Arc::clone(&facts),

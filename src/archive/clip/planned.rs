@@ -131,6 +131,7 @@ impl Planned {
 mod tests {
     use super::*;
     use crate::archive::clip::ClipAudio;
+    use crate::archive::volumes::Volumes;
     use crate::model::CameraId;
 
     fn key(to: i64, durable: i64) -> Key {
@@ -153,7 +154,7 @@ mod tests {
                 codecs: Vec::new(),
                 frames: 0,
             }),
-            layout: Arc::new(Layout::new("".into(), vec![0; head], Vec::new())),
+            layout: Arc::new(Layout::new(Volumes::nowhere(), vec![0; head], Vec::new())),
             files: [file].into(),
             gaps: None,
         }

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 
 use super::plan::Piece;
-use crate::archive::recovery::open;
 use crate::archive::retention::Pinned;
+use crate::archive::volumes::Volumes;
 
 /// Memory of one reader.
 const CHUNK: u64 = 256 << 10;
@@ -24,7 +23,7 @@ pub(in crate::archive) struct Body {
 
 /// What a virtual file consists of. Keeps no file alive by itself.
 pub(super) struct Layout {
-    dir: PathBuf,
+    volumes: Arc<Volumes>,
     head: Bytes,
     pieces: Vec<Piece>,
     /// Where each piece begins in the virtual file.
@@ -46,7 +45,7 @@ impl std::fmt::Debug for Body {
 struct Opened(Option<(Arc<str>, File)>);
 
 impl Layout {
-    pub(super) fn new(dir: PathBuf, head: Vec<u8>, pieces: Vec<Piece>) -> Self {
+    pub(super) fn new(volumes: Arc<Volumes>, head: Vec<u8>, pieces: Vec<Piece>) -> Self {
         let mut len = head.len() as u64;
         let mut starts = Vec::with_capacity(pieces.len());
         for p in &pieces {
@@ -54,7 +53,7 @@ impl Layout {
             len += p.len;
         }
         Self {
-            dir,
+            volumes,
             head: head.into(),
             pieces,
             starts,
@@ -131,7 +130,7 @@ impl Body {
             };
             let skip = at - start;
             let take = n.min(piece.len - skip);
-            let file = opened.file(&layout.dir, &piece.path)?;
+            let file = opened.file(&layout.volumes, &piece.path)?;
             let from = out.len();
             out.resize(from + size(take), 0);
             let place = out.get_mut(from..).unwrap_or(&mut []);
@@ -155,9 +154,9 @@ impl Body {
 }
 
 impl Opened {
-    fn file(&mut self, dir: &Path, path: &Arc<str>) -> io::Result<&File> {
+    fn file(&mut self, volumes: &Volumes, path: &Arc<str>) -> io::Result<&File> {
         if self.0.as_ref().is_none_or(|(p, _)| p != path) {
-            self.0 = Some((Arc::clone(path), open(dir, path)?));
+            self.0 = Some((Arc::clone(path), volumes.open(path)?));
         }
         match &self.0 {
             Some((_, file)) => Ok(file),
@@ -167,13 +166,21 @@ impl Opened {
 }
 
 /// A whole run of one file, for readers of other kinds.
-pub(in crate::archive) fn of_file(dir: PathBuf, path: &str, len: u64, pinned: Pinned) -> Body {
+pub(in crate::archive) fn of_file(
+    volumes: Arc<Volumes>,
+    path: &str,
+    len: u64,
+    pinned: Pinned,
+) -> Body {
     let piece = Piece {
         path: path.into(),
         offset: 0,
         len,
     };
-    Body::new(Arc::new(Layout::new(dir, Vec::new(), vec![piece])), pinned)
+    Body::new(
+        Arc::new(Layout::new(volumes, Vec::new(), vec![piece])),
+        pinned,
+    )
 }
 
 pub(in crate::archive) fn stream_of(

@@ -66,6 +66,7 @@ impl Writer {
                     let cost = take.bytes();
                     self.write(&state, &take);
                     drop(take);
+                    state.leave_queue();
                     self.waiting.fetch_sub(cost, Ordering::Relaxed);
                 }
                 Job::Close(key) => {
@@ -205,6 +206,7 @@ impl Writer {
         };
         init::write(&mut self.buffer, &head, &take.params);
         let file = self.site.volume.create(Path::new(&path))?;
+        let named = format!("{}{path}", self.site.mount.prefix());
         let folders = Path::new(&path)
             .ancestors()
             .skip(1)
@@ -217,7 +219,7 @@ impl Writer {
                 segment: Segment {
                     id,
                     stream: key.clone(),
-                    path,
+                    path: named,
                     started,
                     init_len: u32_of(self.buffer.len()),
                 },
@@ -259,7 +261,7 @@ impl Writer {
         };
         if open.row.bytes == 0 {
             // Made for this write and holds nothing.
-            let path = PathBuf::from(&open.row.segment.path);
+            let path = PathBuf::from(open.row.segment.split_path().1);
             self.files.remove(key);
             self.site.volume.remove(&path).ok();
         } else if open.file.truncate(open.row.bytes).is_err() || cause != GapCause::DiskFull {

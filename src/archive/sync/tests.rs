@@ -84,11 +84,8 @@ async fn what_the_index_missed_in_a_long_outage_is_read_back_at_the_next_start()
     let archive = open().await.unwrap();
     let inner = &archive.inner;
     let site = Site {
-        volume: Arc::clone(&inner.volume),
-        root: inner.dir.clone(),
-        clock: Arc::clone(&inner.clock),
-        troubles: Arc::clone(&inner.troubles),
         segment_us: 3_600 * SECOND,
+        ..inner.site(&inner.volumes.all()[0])
     };
     let disk = DiskPool::start(&site, 1 << 30).unwrap();
     let mut carry = Carry {
@@ -140,7 +137,7 @@ async fn what_the_index_missed_in_a_long_outage_is_read_back_at_the_next_start()
     assert_eq!(spans, [second(6).range], "other files are not touched");
 
     disk.join();
-    drop(archive);
+    drop((archive, site));
     let archive = open().await.unwrap();
     assert_eq!(archive.health().message, None);
     let coverage = archive.coverage(&main, ever).await.unwrap();

@@ -4,9 +4,11 @@
 //! Rows exist only for durable data. The fragments of a file being written are rows of their own; closing the file folds them
 //! into one value of its segment row.
 
+mod check;
 mod deleted;
 mod read;
 mod rows;
+mod volumes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -90,6 +92,10 @@ pub struct Tombstone {
     pub last_sha256: [u8; 32],
     pub bytes: u64,
     pub rule: String,
+    /// `retention`, or the person who ordered it.
+    pub actor: String,
+    /// The file stays, because other fragments of it are held.
+    pub in_part: bool,
     pub deleted_at: UtcMicros,
 }
 
@@ -233,8 +239,8 @@ async fn put_segment(
     }
     let params = params_id(tx, params, &row.params).await?;
     sqlx::query(
-        "INSERT INTO archive_segments (stream, first_seq, id, path, started, ended, init_len, bytes, params, whole, closed) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "INSERT INTO archive_segments (stream, first_seq, id, path, started, ended, init_len, bytes, params, whole, closed, volume) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(stream)
     .bind(row.first_seq)
@@ -247,6 +253,7 @@ async fn put_segment(
     .bind(params)
     .bind(i64::from(row.whole))
     .bind(i64::from(row.closed))
+    .bind(row.segment.volume())
     .execute(&mut **tx)
     .await
     .map(|_| ())

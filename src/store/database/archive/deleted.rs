@@ -36,8 +36,9 @@ impl Database {
                 .map_err(err)?;
             sqlx::query(
                 "INSERT INTO archive_tombstones (segment, stream, path, from_us, to_us, first_seq, last_seq, \
-                 last_sha256, bytes, deletion_rule, deleted_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (segment) DO NOTHING",
+                 last_sha256, bytes, deletion_rule, actor, in_part, deleted_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+                 ON CONFLICT (segment, first_seq) DO NOTHING",
             )
             .bind(t.segment.to_string())
             .bind(stream)
@@ -49,6 +50,8 @@ impl Database {
             .bind(t.last_sha256.to_vec())
             .bind(i64::try_from(t.bytes).unwrap_or(i64::MAX))
             .bind(t.rule.as_str())
+            .bind(t.actor.as_str())
+            .bind(i64::from(t.in_part))
             .bind(t.deleted_at.micros())
             .execute(&mut *tx)
             .await
@@ -80,8 +83,8 @@ impl Database {
     ) -> Result<Vec<Tombstone>> {
         let rows = sqlx::query(
             "SELECT k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, t.last_sha256, \
-             t.bytes, t.deletion_rule, t.deleted_at FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
-             WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 AND t.to_us > $4 ORDER BY t.from_us",
+             t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
+             WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 AND t.to_us > $4 ORDER BY t.from_us, t.first_seq",
         )
         .bind(stream.camera.as_str())
         .bind(stream.role.as_str())
@@ -95,7 +98,7 @@ impl Database {
 
     /// Whether this file was deleted by a rule (and its removal only has to be finished).
     pub async fn archive_is_buried(&self, id: SegmentId) -> Result<bool> {
-        sqlx::query("SELECT first_seq FROM archive_tombstones WHERE segment = $1")
+        sqlx::query("SELECT first_seq FROM archive_tombstones WHERE segment = $1 AND in_part = 0")
             .bind(id.to_string())
             .fetch_optional(self.read())
             .await

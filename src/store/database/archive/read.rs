@@ -10,7 +10,7 @@ use super::{FragmentRow, SegmentPart, SegmentRow};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{Database, database_error};
 
-const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.whole, \
+pub(super) const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.whole, \
      s.closed, s.fragments, p.content";
 
 impl Database {
@@ -263,7 +263,7 @@ impl Database {
         let doing = "add up the archive";
         // PostgreSQL sums BIGINT into NUMERIC, which the portable driver does not read.
         let rows = sqlx::query(
-            "SELECT t.camera, t.role, CAST(SUM(s.bytes) AS BIGINT) AS bytes FROM archive_streams t \
+            "SELECT t.camera, t.role, CAST(SUM(s.bytes - s.freed) AS BIGINT) AS bytes FROM archive_streams t \
              JOIN archive_segments s ON s.stream = t.id GROUP BY t.camera, t.role ORDER BY t.camera, t.role",
         )
         .fetch_all(self.read())
@@ -277,18 +277,40 @@ impl Database {
             .collect()
     }
 
-    /// Closed files after `(started, id)`, oldest first, over all streams. For retention.
+    /// Bytes in the archive, by volume.
+    pub async fn archive_volume_bytes(&self) -> Result<HashMap<String, u64>> {
+        let doing = "add up the volumes";
+        let rows = sqlx::query(
+            "SELECT volume, CAST(SUM(bytes - freed) AS BIGINT) AS bytes FROM archive_segments GROUP BY volume",
+        )
+        .fetch_all(self.read())
+        .await
+        .map_err(|e| database_error(doing, e))?;
+        rows.iter()
+            .map(|row| {
+                let read = || -> sqlx::Result<(String, i64)> {
+                    Ok((row.try_get("volume")?, row.try_get("bytes")?))
+                };
+                let (volume, bytes) = read().map_err(|e| database_error(doing, e))?;
+                Ok((volume, u64::try_from(bytes).unwrap_or(0)))
+            })
+            .collect()
+    }
+
+    /// Closed files of a volume after `(started, id)`, oldest first, over all streams. For retention.
     pub async fn archive_oldest(
         &self,
+        volume: &str,
         after: (UtcMicros, &str),
         limit: i64,
     ) -> Result<Vec<SegmentRow>> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT t.camera, t.role, {SEGMENT_COLUMNS} FROM archive_segments s \
              JOIN archive_streams t ON t.id = s.stream JOIN archive_params p ON p.id = s.params \
-             WHERE s.closed = 1 AND (s.started > $1 OR (s.started = $2 AND s.id > $3)) \
-             ORDER BY s.started, s.id LIMIT $4"
+             WHERE s.volume = $1 AND s.closed = 1 AND (s.started > $2 OR (s.started = $3 AND s.id > $4)) \
+             ORDER BY s.started, s.id LIMIT $5"
         )))
+        .bind(volume)
         .bind(after.0.micros())
         .bind(after.0.micros())
         .bind(after.1)
@@ -299,7 +321,11 @@ impl Database {
         rows.iter().map(|row| segment(row, &key_of(row)?)).collect()
     }
 
-    async fn parts(&self, stream: &StreamKey, rows: Vec<AnyRow>) -> Result<Vec<SegmentPart>> {
+    pub(super) async fn parts(
+        &self,
+        stream: &StreamKey,
+        rows: Vec<AnyRow>,
+    ) -> Result<Vec<SegmentPart>> {
         let mut parts = Vec::with_capacity(rows.len());
         for row in &rows {
             let head = segment(row, stream)?;

@@ -204,6 +204,8 @@ pub(super) fn tombstone(row: &AnyRow) -> Result<Tombstone> {
         let to = UtcMicros(row.try_get("to_us")?);
         let (first_seq, last_seq) = (row.try_get("first_seq")?, row.try_get("last_seq")?);
         let rule = row.try_get("deletion_rule")?;
+        let actor = row.try_get("actor")?;
+        let in_part = row.try_get::<i64, _>("in_part")? != 0;
         let deleted_at = UtcMicros(row.try_get("deleted_at")?);
         Ok(SegmentId::parse(&id).and_then(|segment| {
             Ok(Tombstone {
@@ -217,6 +219,8 @@ pub(super) fn tombstone(row: &AnyRow) -> Result<Tombstone> {
                     .map_err(|_| bad_row(format!("the tombstone of {segment} is damaged")))?,
                 bytes: u64::try_from(bytes).unwrap_or(0),
                 rule,
+                actor,
+                in_part,
                 deleted_at,
             })
         }))
