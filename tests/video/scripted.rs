@@ -207,14 +207,13 @@ async fn serve(socket: TcpStream, script: Script, log: Arc<Mutex<Vec<String>>>) 
                 write: Arc::clone(&write),
                 datagrams: datagrams.take(),
                 seq: [1000, 5000],
-                channel: 0,
             }));
         }
     }
 }
 
 /// Value of a header, whatever its case.
-pub fn header(lines: &[String], name: &str) -> Option<String> {
+fn header(lines: &[String], name: &str) -> Option<String> {
     lines.iter().find_map(|l| {
         let (key, value) = l.split_once(':')?;
         key.eq_ignore_ascii_case(name)
@@ -223,7 +222,7 @@ pub fn header(lines: &[String], name: &str) -> Option<String> {
 }
 
 /// Method, URL, CSeq and headers of the next request; interleaved data from the client is read over.
-pub async fn next_request(
+async fn next_request(
     read: &mut BufReader<tokio::net::tcp::OwnedReadHalf>,
 ) -> Option<(String, String, String, Vec<String>)> {
     loop {
@@ -257,8 +256,6 @@ pub struct Wire {
     write: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
     datagrams: Option<(tokio::net::UdpSocket, Vec<SocketAddr>)>,
     seq: [u16; 2],
-    /// Interleaved channel of the first medium.
-    channel: u8,
 }
 
 /// An IDR slice and a slice that is none, as far as their headers.
@@ -266,15 +263,6 @@ pub const IDR: &[u8] = &[0x65, 0x88, 0x84, 0x05, 0xe8, 0x98, 0xa0];
 pub const SLICE: &[u8] = &[0x41, 0x9a, 0x20, 0x18, 0xa0, 0x14, 0x30];
 
 impl Wire {
-    pub fn new(write: Arc<tokio::sync::Mutex<OwnedWriteHalf>>, channel: u8) -> Self {
-        Self {
-            write,
-            datagrams: None,
-            seq: [1000, 5000],
-            channel,
-        }
-    }
-
     pub async fn video(&mut self, timestamp: u32, nal: &[u8]) {
         self.rtp(0, 96, timestamp, true, nal).await;
     }
@@ -327,7 +315,7 @@ impl Wire {
                 to.set_port(to.port() + u16::from(channel % 2));
                 socket.send_to(packet, to).await.ok();
             }
-            None => self.raw(&interleaved(self.channel + channel, packet)).await,
+            None => self.raw(&interleaved(channel, packet)).await,
         }
     }
 
