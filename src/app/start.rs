@@ -15,7 +15,7 @@ use crate::api::{self, Api, Health};
 use crate::archive::{self, Archive};
 use crate::casefile::Cases;
 use crate::config::Config;
-use crate::evidence::{Exhibits, Parts};
+use crate::evidence::{Exhibits, Holds, Parts};
 use crate::fleet::Fleet;
 use crate::live::{Cameras, Events, Playback, Sources, Walls};
 use crate::media::Media;
@@ -38,6 +38,7 @@ pub struct Daemon {
     address: SocketAddr,
     first: Option<FirstSignIn>,
     db: Database,
+    archive: Archive,
     /// In the order of starting; stopped from the back.
     stages: Vec<Stage>,
     /// Sessions and recorders run on these; the stages have ended them before.
@@ -183,6 +184,7 @@ impl Daemon {
             sources: Arc::new(rooms),
             clock: Arc::clone(&clock),
             changes: cases.announcer(),
+            scratch: data.join("derive"),
         });
         services.spawn(copier.run(services.token()));
         let events = Events::new(
@@ -220,10 +222,11 @@ impl Daemon {
         let health = Health {
             db: db.clone(),
             live,
-            archive,
+            archive: archive.clone(),
             fleet: fleet.clone(),
         };
         let router = api::router(Api {
+            holds: Holds::new(db.clone(), audit.clone(), Arc::clone(&clock)),
             layouts: Layouts::new(db.clone(), audit.clone(), Arc::clone(&clock)),
             access,
             audit,
@@ -255,6 +258,7 @@ impl Daemon {
             address,
             first,
             db,
+            archive,
             stages,
             shard_threads,
         })
@@ -277,6 +281,7 @@ impl Daemon {
 
     /// Stops from the outside in: no new requests, no walls, no vehicles, no cameras; then what is recorded is made durable.
     pub async fn stop(mut self) {
+        self.archive.will_stop();
         while let Some(stage) = self.stages.pop() {
             stage.stop().await;
         }

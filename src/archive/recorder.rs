@@ -130,6 +130,7 @@ impl Recorder {
     }
 
     fn flush(&mut self) {
+        self.keep_off();
         if let Some(raw) = self.gop.flush() {
             self.place(raw);
         }
@@ -138,7 +139,16 @@ impl Recorder {
         }
     }
 
+    /// A gap whose cause changed while it was open is written down up to there; no picture may be placed over it, though its
+    /// delay suggests so.
+    fn keep_off(&mut self) {
+        if let Some(end) = self.state.end() {
+            self.line.not_before(end);
+        }
+    }
+
     fn place(&mut self, raw: Raw) {
+        self.keep_off();
         for take in self.line.place(raw) {
             self.offer(take);
         }

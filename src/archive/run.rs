@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -197,8 +198,11 @@ fn reconcile(
             .iter()
             .any(|(k, _, record)| *record && *k == state.key);
         if state.is_recording() && !wanted && !running.contains_key(&state.key) {
-            state.ended(inner.clock.now(), true);
-            tracing::info!(stream = %state.key, "recording is switched off");
+            let stopping = inner.stopping.load(Ordering::Acquire);
+            state.ended(inner.clock.now(), !stopping);
+            if !stopping {
+                tracing::info!(stream = %state.key, "recording is switched off");
+            }
         }
     }
 }

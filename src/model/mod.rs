@@ -19,7 +19,7 @@ pub use camera::{
 pub use camera_clock::{CameraClock, ClockMethod, ClockUnknown, FragmentClock};
 pub use case::{
     Case, CaseAction, CaseEvent, CaseSource, CaseState, Exhibit, ExhibitFile, ExhibitKind,
-    ExhibitState,
+    ExhibitState, FragmentName, TakenFragments,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use fix::{Fix, FixFlag, FixFlags, Ignition, Vehicle, VehicleClass, VehicleState};
@@ -28,7 +28,7 @@ pub use ids::{
     UserId, VehicleId,
 };
 pub use ingest::{
-    CameraPolicies, InitialSequencePolicy, InitialTimestampPolicy, KeepalivePolicy,
+    BackendPolicy, CameraPolicies, InitialSequencePolicy, InitialTimestampPolicy, KeepalivePolicy,
     SessionIdPolicy, SoundPolicy, TeardownPolicy, TimestampJumpPolicy, TlsPolicy, Transport,
     UnassignedChannelPolicy, UnknownRtcpSsrcPolicy, check_transport,
 };

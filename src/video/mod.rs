@@ -10,6 +10,8 @@ mod address;
 mod camera_clock;
 mod faults;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod hub;
 mod lifecycle;
