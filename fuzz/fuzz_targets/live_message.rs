@@ -1,7 +1,7 @@
 #![no_main]
 
-#[path = "../bodies.rs"]
-#[allow(dead_code, reason = "each target runs one")]
-mod bodies;
+#[path = "../run.rs"]
+#[macro_use]
+mod run;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::live_message(data));
+fuzz!("live_message");

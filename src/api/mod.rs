@@ -11,10 +11,12 @@ mod layouts;
 mod page;
 mod problem;
 pub mod range;
+mod scrub;
 mod session;
 mod sockets;
 mod sources;
 mod state;
+mod storage;
 mod system;
 mod ui;
 mod vehicles;
@@ -66,7 +68,12 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cameras::clip))
         .routes(routes!(cameras::still))
         .routes(routes!(hls::playlist))
+        .routes(routes!(hls::key_frames))
+        .routes(routes!(hls::master))
         .routes(routes!(hls::segment))
+        .routes(routes!(scrub::key_frames))
+        .routes(routes!(scrub::thumbnails))
+        .routes(routes!(scrub::thumbnail))
         .routes(routes!(vehicles::positions))
         .routes(routes!(vehicles::list, vehicles::create))
         .routes(routes!(vehicles::get, vehicles::put, vehicles::delete))
@@ -80,11 +87,15 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cases::act))
         .routes(routes!(cases::exhibits, cases::attach))
         .routes(routes!(cases::exhibit))
+        .routes(routes!(cases::derive))
         .routes(routes!(cases::file))
         .routes(routes!(cases::bundle))
         .routes(routes!(audit::list))
         .routes(routes!(layouts::list))
         .routes(routes!(layouts::put, layouts::delete))
+        .routes(routes!(storage::get))
+        .routes(routes!(storage::hold))
+        .routes(routes!(storage::lift))
         .routes(routes!(system::system))
         .routes(routes!(system::health))
         .routes(routes!(system::basemap_geojson))

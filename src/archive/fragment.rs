@@ -19,10 +19,12 @@ const FRAGMENT_UUID: [u8; 16] = *b"zhenbei:fragment";
 /// 2 added the clocks at the end of the box.
 const VERSION: u8 = 2;
 /// Where the hash field of a fragment begins and what it covers.
-const HASH_AT: usize = 8 + 16;
-const HASHED_FROM: usize = HASH_AT + 32;
+pub(super) const HASH_AT: usize = 8 + 16;
+pub(super) const HASHED_FROM: usize = HASH_AT + 32;
 /// Bytes that tell the length of the whole fragment.
 pub(super) const PREFIX: usize = HASHED_FROM + 8;
+/// Bytes that tell also whose file the fragment is of.
+pub(super) const NAMED: usize = PREFIX + 8 + 32 + 16;
 /// No fragment is longer; a length above this is damage.
 pub(super) const LONGEST: usize = 64 << 20;
 
@@ -209,7 +211,7 @@ fn table(take: &Take, file: &mut Clockwork) -> SampleTable {
     }
 }
 
-fn header(b: &mut Boxes, h: &Header) {
+pub(super) fn header(b: &mut Boxes, h: &Header) {
     b.nest(b"uuid", |b| {
         b.bytes(&FRAGMENT_UUID);
         b.zeros(32); // hash, filled in at the end
@@ -288,6 +290,12 @@ pub(super) fn length(prefix: &[u8]) -> Option<usize> {
     at.slice(3)?;
     let n = usize::try_from(at.u32()?).ok()?;
     (n > PREFIX && n <= LONGEST).then_some(n)
+}
+
+/// The file that the fragment that begins here says it is of, from its first `NAMED` bytes.
+pub(super) fn segment(prefix: &[u8]) -> Option<SegmentId> {
+    let mut at = Input(prefix.get(NAMED - 16..)?);
+    at.array().map(uuid::Uuid::from_bytes).map(SegmentId)
 }
 
 /// Where in `bytes` the type of the next fragment's first box is: the fragment may begin four bytes before.
@@ -372,7 +380,7 @@ pub(super) fn read(fragment: &[u8], started: UtcMicros, audio_rate: Option<u32>)
                 });
             }
             table.audio = Some(AudioTable {
-                start: start - zero,
+                start: start.checked_sub(zero)?,
                 samples,
             });
         }
@@ -385,7 +393,7 @@ pub(super) fn read(fragment: &[u8], started: UtcMicros, audio_rate: Option<u32>)
     })
 }
 
-fn read_header(content: &[u8]) -> Option<Header> {
+pub(super) fn read_header(content: &[u8]) -> Option<Header> {
     let mut at = Input(content);
     at.slice(16 + 32)?;
     let version = at.u8()?;
@@ -528,6 +536,8 @@ mod tests {
         let (bytes, header, samples, sha256) = fragment(&[100, 20, 30, 40]);
         assert_eq!(length(&bytes), Some(bytes.len()));
         assert_eq!(search(&bytes), Some(4));
+        assert_eq!(segment(&bytes[..NAMED]), Some(header.segment));
+        assert_eq!(segment(&bytes[..NAMED - 1]), None);
         let parsed = Parsed {
             header,
             sha256,

@@ -84,6 +84,11 @@ impl Timeline {
         }
     }
 
+    /// What lies before `at` is told already, recorded or missing.
+    pub(super) fn not_before(&mut self, at: UtcMicros) {
+        self.floor = self.floor.max(at);
+    }
+
     /// Places a fragment; at the begin of a session fragments are held back until it can be anchored.
     pub(super) fn place(&mut self, raw: Raw) -> Vec<Take> {
         let mut out = Vec::new();

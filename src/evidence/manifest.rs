@@ -33,6 +33,8 @@ pub(super) struct Facts<'a> {
     pub(super) clock: Option<FragmentClock>,
     /// Of a track.
     pub(super) fixes: Option<&'a [Fix]>,
+    /// Of what was made of another exhibit.
+    pub(super) derivation: Option<Value>,
     pub(super) completed_at: UtcMicros,
 }
 
@@ -66,7 +68,9 @@ pub(super) fn manifest(f: &Facts<'_>) -> Result<String> {
             })).collect::<Vec<_>>(),
         },
         "clock": clock(f),
-        "reencoded": false,
+        "fragments": x.fragments,
+        "reencoded": f.derivation.as_ref().is_some_and(|d| d["reencoded"] == true),
+        "derivation": f.derivation,
         "track": f.fixes.map(|fixes| json!({
             "points": fixes.len(),
             "covers": track::covered(fixes).map(range),

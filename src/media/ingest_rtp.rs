@@ -86,26 +86,6 @@ impl Track {
     }
 }
 
-/// For the fuzzer: packets, each after a byte with its length, as a worker would look at them.
-pub fn replay(mut data: &[u8]) {
-    let mut track = Track::new(90_000);
-    let mut at = 0;
-    while let Some((length, rest)) = data.split_first() {
-        let (packet, rest) = rest.split_at(usize::from(*length).min(rest.len()));
-        track.packet(packet, Some(at), 0);
-        for codec in [VideoCodec::H264, VideoCodec::H265] {
-            if let Some(mended) = mended(codec, packet) {
-                assert!(mended.len() <= packet.len(), "mending only takes away");
-            }
-        }
-        track.time_of(at);
-        at += 40_000_000;
-        data = rest;
-    }
-    assert!(track.times.len() <= MOST, "bounded");
-    track.take_lost();
-}
-
 /// A packet as RFC 6184 and RFC 7798 would have it, when it is not: some cameras put the start codes of their encoder's byte
 /// stream into RTP, and some set the marker on the SEI, where the picture has not even begun.
 pub(super) fn mended(codec: VideoCodec, packet: &[u8]) -> Option<Vec<u8>> {

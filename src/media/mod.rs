@@ -1,9 +1,13 @@
 //! The only room that touches GStreamer and FFmpeg, and it does so in child processes: a fault in C costs one job.
 //!
-//! [`Media`] makes stills ([`Media::still`]) and shared transcodes of H.265 cameras ([`Media::transcodes`]). Recording does
-//! not pass through here, except from cameras that can only be reached by UDP, TLS, HTTP or multicast ([`Media::ingest`]).
+//! [`Media`] makes stills ([`Media::still`]), shared transcodes of H.265 cameras ([`Media::transcodes`]) and what is derived of
+//! clips ([`Media::derive`]). Recording does not pass through here, except from cameras that can only be reached by UDP, TLS,
+//! HTTP or multicast ([`Media::ingest`]).
 
 mod check;
+mod derive;
+#[doc(hidden)]
+pub mod fuzzing;
 mod h26x;
 mod ingest;
 mod ingest_form;
@@ -35,9 +39,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use derive::{DeriveOrder, Derived, RECIPE_VERSION, Recipe, patience};
 pub use ingest::{IngestEvent, IngestFault, IngestOrder, IngestSession, IngestUnit, Lower, Medium};
-pub use ingest_protocol::replay as replay_ingest_message;
-pub use ingest_rtp::replay as replay_rtp_packets;
 pub use transcode::{AccessUnit, Feed, TranscodeFeed, TranscodeSink, TranscodedFrame};
 pub use transcodes::{TranscodeStart, Transcodes, Watched};
 pub use worker::worker_main;
@@ -45,10 +48,11 @@ pub use worker::worker_main;
 use crate::config::MediaConfig;
 use crate::model::{Error, Result, StreamParams};
 use crate::telemetry::{self, Metric};
+use derive::DerivePool;
 use pipeline::Pipelines;
 use process::Spawner;
 use protocol::Picture;
-use still_pool::StillPool;
+use still_pool::{Limits, StillPool};
 
 /// A still worker without work is ended after this long.
 const STILL_IDLE: Duration = Duration::from_secs(20);
@@ -67,6 +71,8 @@ pub struct Media {
 struct Inner {
     room: Arc<Room>,
     stills: Arc<StillPool>,
+    thumbnails: Arc<StillPool>,
+    derive: Arc<DerivePool>,
 }
 
 /// What every kind of job shares.
@@ -92,6 +98,8 @@ pub struct MediaStatus {
     /// Left out because a worker was too slow, or before the first key frame.
     pub transcode_frames_left_out: u64,
     pub transcodes_failed: u64,
+    pub derived_made: u64,
+    pub derived_failed: u64,
     /// Right now.
     pub transcodes_running: usize,
 }
@@ -121,11 +129,20 @@ impl Media {
             counts: Counts::default(),
         });
         let limit = Duration::from_millis(config.still_timeout_ms);
-        let stills = StillPool::new(Arc::clone(&room), limit);
-        room.tasks
-            .spawn(Arc::clone(&stills).tend(idle, room.stop.clone()));
+        let pool = |limits| {
+            let pool = StillPool::new(Arc::clone(&room), limit, limits);
+            room.tasks
+                .spawn(Arc::clone(&pool).tend(idle, room.stop.clone()));
+            pool
+        };
+        let (stills, thumbnails) = (pool(Limits::STILLS), pool(Limits::THUMBNAILS));
         Ok(Self {
-            inner: Arc::new(Inner { room, stills }),
+            inner: Arc::new(Inner {
+                derive: DerivePool::new(Arc::clone(&room)),
+                room,
+                stills,
+                thumbnails,
+            }),
         })
     }
 
@@ -161,7 +178,29 @@ impl Media {
             .await
     }
 
-    /// The worker processes that run now: `still` or `transcode`, and the process id.
+    /// As [`Media::still`], behind other thumbnails and never before a still: at most one is made at a time.
+    pub async fn thumbnail(
+        &self,
+        params: &StreamParams,
+        access_unit: Bytes,
+        max_width: u32,
+    ) -> Result<Bytes> {
+        let picture = Picture::of(params);
+        self.inner
+            .thumbnails
+            .still(picture, access_unit, max_width)
+            .await
+    }
+
+    /// Makes something of a clip: reads one file, writes another. One job at a time, at low priority.
+    ///
+    /// Errors: `derive_busy` (too many wait already), `cannot_derive` (says what in the clip or the order stands against it),
+    /// `derive_timeout`, `worker_died`. Nothing is left at `out` then.
+    pub async fn derive(&self, order: DeriveOrder) -> Result<Derived> {
+        self.inner.derive.derive(order).await
+    }
+
+    /// The worker processes that run now: `still`, `transcode` or `derive`, and the process id.
     pub fn workers(&self) -> Vec<(&'static str, u32)> {
         let workers = self.inner.room.spawner.workers();
         workers
@@ -180,6 +219,8 @@ impl Media {
             transcode_frames_out: of(&counts.frames_out),
             transcode_frames_left_out: of(&counts.frames_left_out),
             transcodes_failed: of(&counts.transcodes_failed),
+            derived_made: of(&counts.derived_made),
+            derived_failed: of(&counts.derived_failed),
             transcodes_running: self.inner.room.running(),
         }
     }
@@ -216,6 +257,8 @@ pub(crate) struct Counts {
     frames_out: AtomicU64,
     frames_left_out: AtomicU64,
     transcodes_failed: AtomicU64,
+    derived_made: AtomicU64,
+    derived_failed: AtomicU64,
 }
 
 /// One more.

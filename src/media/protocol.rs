@@ -47,6 +47,10 @@ pub(crate) enum Message {
     Unit(Unit),
     /// What an ingest session says, either way (`ingest_protocol`).
     Ingest(Bytes),
+    /// Make this of a clip: a `DeriveOrder` as JSON.
+    Derive {
+        order: String,
+    },
     /// No more input: finish what is begun and end.
     Stop,
 
@@ -72,6 +76,18 @@ pub(crate) enum Message {
     },
     /// Everything is out.
     Ended,
+    /// A long job goes on.
+    Progress {
+        permille: u32,
+    },
+    /// It is made: a `Derived` as JSON.
+    DeriveDone {
+        derived: String,
+    },
+    /// It cannot be made of this clip; the worker is fine.
+    DeriveRefused {
+        why: String,
+    },
 }
 
 /// One access unit with 4-byte NAL lengths.
@@ -137,6 +153,10 @@ pub(crate) fn encode(message: &Message, out: &mut BytesMut) -> Result<(), Protoc
             out.put_slice(body);
         }
         Message::Stop => out.put_u8(6),
+        Message::Derive { order } => {
+            out.put_u8(8);
+            put_bytes(out, order.as_bytes());
+        }
         Message::StillDone { job, jpeg } => {
             out.put_u8(64);
             out.put_u32_le(*job);
@@ -161,6 +181,18 @@ pub(crate) fn encode(message: &Message, out: &mut BytesMut) -> Result<(), Protoc
             put_bytes(out, cut(why));
         }
         Message::Ended => out.put_u8(69),
+        Message::Progress { permille } => {
+            out.put_u8(70);
+            out.put_u32_le(*permille);
+        }
+        Message::DeriveDone { derived } => {
+            out.put_u8(71);
+            put_bytes(out, derived.as_bytes());
+        }
+        Message::DeriveRefused { why } => {
+            out.put_u8(72);
+            put_bytes(out, cut(why));
+        }
     }
     let length = out.len() - start - 4;
     let Ok(prefix) = u32::try_from(length) else {
@@ -229,6 +261,9 @@ fn read(f: &mut Fields) -> Result<Message, ProtocolError> {
         }),
         6 => Message::Stop,
         7 => Message::Ingest(std::mem::take(&mut f.rest)),
+        8 => Message::Derive {
+            order: f.text("order")?,
+        },
         64 => Message::StillDone {
             job: f.u32("job")?,
             jpeg: f.bytes("jpeg", MAX_MESSAGE)?,
@@ -249,6 +284,15 @@ fn read(f: &mut Fields) -> Result<Message, ProtocolError> {
             why: f.text("why")?,
         },
         69 => Message::Ended,
+        70 => Message::Progress {
+            permille: f.u32("permille")?,
+        },
+        71 => Message::DeriveDone {
+            derived: f.text("derived")?,
+        },
+        72 => Message::DeriveRefused {
+            why: f.text("why")?,
+        },
         other => return Err(ProtocolError::UnknownKind(other)),
     })
 }

@@ -19,7 +19,7 @@ pub use camera::{
 pub use camera_clock::{CameraClock, ClockMethod, ClockUnknown, FragmentClock};
 pub use case::{
     Case, CaseAction, CaseEvent, CaseSource, CaseState, Exhibit, ExhibitFile, ExhibitKind,
-    ExhibitState,
+    ExhibitState, FragmentName, TakenFragments,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use fix::{Fix, FixFlag, FixFlags, Ignition, Vehicle, VehicleClass, VehicleState};

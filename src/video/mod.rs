@@ -10,6 +10,8 @@ mod address;
 mod camera_clock;
 mod faults;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod hub;
 mod lifecycle;
@@ -21,6 +23,7 @@ mod rtcp;
 mod rtsp;
 mod session;
 mod sessions;
+mod shards;
 mod sink;
 mod supervisor;
 mod task;
@@ -35,6 +38,7 @@ pub use rtcp::{SenderReport, sender_report};
 pub use rtsp::RtspRunner;
 pub use session::{Fault, SessionRunner, SessionSpec};
 pub use sessions::Sessions;
+pub use shards::{ShardThreads, Shards};
 pub use sink::SessionSink;
 
 pub use crate::model::{AudioParams, StreamParams};

@@ -24,7 +24,7 @@ pub struct Sessions {
     worker: WorkerRunner,
     /// Of cameras with `auto`: what worked, and for which address.
     worked: Mutex<HashMap<StreamKey, (Secret, Transport)>>,
-    /// Whose answers only the worker can read, with the address for which that is so.
+    /// Whose answers or packets only the worker can read, with the address for which that is so.
     lenient: Mutex<HashMap<StreamKey, Secret>>,
 }
 
@@ -51,7 +51,12 @@ impl Sessions {
             && spec.policies.keepalive == KeepalivePolicy::Auto;
         if direct && self.lenient().get(&spec.key) != Some(&spec.url) {
             let fault = self.direct.run(spec, sink, stop.clone()).await;
-            if !fault.unreadable || sink.is_playing() || stop.is_cancelled() {
+            if !fault.unreadable || stop.is_cancelled() {
+                return fault;
+            }
+            if sink.is_playing() {
+                info!("the next session lets a worker read the camera's packets");
+                self.lenient().insert(spec.key.clone(), spec.url.clone());
                 return fault;
             }
             info!("{}; trying the second back-end", fault.message);

@@ -43,7 +43,7 @@ fn write(plan: &Plan, base: u64, wide: bool) -> Boxes {
             .fold((0, 0), |(w, h), p| (p.width.max(w), p.height.max(h)));
         let video = Track {
             media: Media::Video,
-            timescale: VIDEO_CLOCK,
+            timescale: plan.clock,
             duration: plan.video.duration(),
             shown,
             width,
@@ -51,7 +51,7 @@ fn write(plan: &Plan, base: u64, wide: bool) -> Boxes {
             created: plan.delivered.from,
             edits: &[Edit {
                 duration: shown,
-                media_time: ticks(plan.delivered.from.micros_since(plan.origin)),
+                media_time: plan.scaled(ticks(plan.delivered.from.micros_since(plan.origin))),
             }],
         };
         trak(b, &video, |b| {
@@ -62,11 +62,12 @@ fn write(plan: &Plan, base: u64, wide: bool) -> Boxes {
             return;
         };
         let rate = audio.params.clock_rate.max(1);
-        let from = ticks_at(rate, plan.origin, plan.delivered.from) - audio.start;
+        let from = ticks_at(rate, plan.origin, plan.delivered.from).saturating_sub(audio.start);
         let mut edits = Vec::with_capacity(2);
         // Sound that begins later than the picture: nothing first.
         let silent = if from < 0 {
-            let silent = positive(-from) * u64::from(VIDEO_CLOCK) / u64::from(rate);
+            let silent =
+                from.unsigned_abs().saturating_mul(u64::from(VIDEO_CLOCK)) / u64::from(rate);
             edits.push(Edit {
                 duration: silent.min(shown),
                 media_time: -1,

@@ -182,6 +182,7 @@ pub(in crate::archive) fn new_row(
         first_seq,
         ended: head.started,
         bytes: u64::from(init_len),
+        freed: 0,
         whole: true,
         closed: true,
         params: head.params.clone(),
@@ -259,9 +260,13 @@ pub(super) fn compare(
             f.fragment.offset < *to && f.fragment.offset + u64::from(f.fragment.len) > *from
         });
         if !told {
-            let text = format!("{} bytes are no fragment", to - from);
+            // The index has nothing there: the loss was written down when it was found.
+            let text = format!(
+                "{} bytes are no fragment; the index knows of none there",
+                to - from
+            );
             out.findings
-                .push(say(FindingKind::Damaged, text).offset(*from));
+                .push(say(FindingKind::LossKnown, text).offset(*from));
         }
     }
     let indexed_end = known
@@ -270,11 +275,16 @@ pub(super) fn compare(
         .map_or(0, |f| f.fragment.offset + u64::from(f.fragment.len));
     if scan.len > scan.whole {
         out.tail = scan.len - scan.whole;
-        if indexed_end <= scan.whole {
+        if scan.damaged_tail && indexed_end <= scan.whole {
+            let text = "a damaged fragment at the end; the index knows of none there";
+            let finding = say(FindingKind::LossKnown, text.into());
+            out.findings.push(finding.offset(scan.whole));
+            out.tail = 0;
+        } else if indexed_end <= scan.whole {
             let text = format!("{} bytes at the end are no whole fragment", out.tail);
             out.findings
                 .push(say(FindingKind::TornTail, text).offset(scan.whole));
-        } else {
+        } else if scan.damaged_tail {
             out.tail = 0; // damaged footage is not cut off
         }
     }

@@ -4,7 +4,7 @@ export type Time = string
 
 export type Permission =
   | 'live.view' | 'recording.view' | 'recording.download' | 'position.view' | 'case.read' | 'case.open' | 'case.file'
-  | 'case.close' | 'exhibit.view' | 'exhibit.attach' | 'camera.write' | 'vehicle.write' | 'layout.write' | 'layout.share' | 'audit.read'
+  | 'case.close' | 'exhibit.view' | 'exhibit.attach' | 'hold.write' | 'camera.write' | 'vehicle.write' | 'layout.write' | 'layout.share' | 'audit.read'
   | 'user.write' | 'system.read'
 
 export interface Me {
@@ -99,6 +99,8 @@ export interface CameraWrite {
 
 export interface Span { from: Time; to: Time }
 export interface Gap extends Span { cause: string }
+export interface KeyFrames { stream: string; times: Time[]; next: Time | null }
+export interface Thumbnail { from: Time; to: Time; at: Time | null; url: string | null }
 export interface Coverage { stream: string; durable_until: Time | null; spans: Span[]; gaps: Gap[] }
 
 export type VehicleState = 'moving' | 'stopped' | 'stale'
@@ -136,6 +138,14 @@ export interface SourceInfo {
   last_error: string | null
 }
 export interface Rejected { time: Time; source: string; topic: string | null; reason: string; sample: string }
+export interface Volume {
+  name: string; dir: string; state: 'ok' | 'degraded' | 'down'; message: string
+  bytes: number; held_bytes: number; free_bytes: number | null
+  bytes_per_day: number | null; runway_hours: number | null; holds_days: number | null; oldest: Time | null
+  floor: { state: 'unknown' | 'kept' | 'short' | 'broken'; hours: number | null }
+}
+export interface Hold { id: string; camera: string; stream: 'main' | 'sub'; from: Time; to: Time; reason: string; created_at: Time }
+export interface Storage { retention_days: number; legal_floor_days: number; volumes: Volume[]; holds: Hold[] }
 export interface HealthPart { part: string; state: 'ok' | 'degraded' | 'down'; message: string }
 
 /** An arrangement of the wall that was saved; `own`: the asking person may change it. */
@@ -192,7 +202,7 @@ export interface ExhibitFile {
 export interface Exhibit {
   id: string
   case: string
-  kind: 'clip' | 'track'
+  kind: 'clip' | 'track' | 'exact_cut' | 'still' | 'contact_sheet' | 'low_copy'
   state: 'working' | 'ready' | 'failed'
   /** why it failed; on a `ready` one, what could not be had besides (a still picture) */
   error: string | null
@@ -206,6 +216,31 @@ export interface Exhibit {
   created_by: string
   created_at: Time
   files: ExhibitFile[]
+  /** the exhibit this one was made of */
+  derived_from: string | null
+  recipe: Recipe | null
+}
+
+/** How a derived exhibit was made; from `encoder` on once it is ready. */
+export interface Recipe {
+  name: string
+  version: number
+  parameters?: { from_us?: number; to_us?: number; at_us?: number; columns?: number; rows?: number }
+  encoder?: string | null
+  settings?: string
+  pictures?: { copied: number; encoded: number }
+  audio?: string
+  made_at_us?: number
+}
+
+export interface DerivedRequest {
+  kind: 'exact_cut' | 'still' | 'contact_sheet' | 'low_copy'
+  from?: Time
+  to?: Time
+  at?: Time
+  columns?: number
+  rows?: number
+  purpose?: string
 }
 
 export interface ExhibitRequest {
