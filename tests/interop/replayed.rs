@@ -169,7 +169,7 @@ async fn serve(socket: TcpStream, world: Arc<World>) {
         {
             return;
         }
-        match &request.method[..] {
+        match request.method.as_str() {
             "PLAY" if answer.starts_with("RTSP/1.0 200") => {
                 let (world, write) = (Arc::clone(&world), Arc::clone(&write));
                 player.spawn(async move { world.play(&write).await });
@@ -239,7 +239,7 @@ impl World {
             }
             None => {
                 if !matches!(
-                    &request.method[..],
+                    request.method.as_str(),
                     "OPTIONS" | "TEARDOWN" | "GET_PARAMETER"
                 ) {
                     self.complain(format!(
@@ -265,7 +265,7 @@ impl World {
                 self.complain(format!("{what} without {name}"));
                 continue;
             };
-            let right = match &value[..] {
+            let right = match value.as_str() {
                 "{signed}" => self.signed(request, given),
                 other => given == self.filled(other, request),
             };
