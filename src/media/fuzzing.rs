@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::h26x::{Sei, append_unit, parameter_sets};
 use super::ingest_form::{audio_params, is_key, stream_params, without_parameter_sets};
 use super::ingest_protocol::{self, Said, Sound};
-use super::ingest_rtp::Track;
+use super::ingest_rtp::{Track, mended};
 use super::protocol::{MAX_MESSAGE, Message, Picture, ProtocolError, decode, encode};
 use crate::model::VideoCodec;
 
@@ -153,6 +153,11 @@ pub fn rtp_packets(data: &[u8]) {
         let (packet, tail) = tail.split_at(usize::from(*len).min(tail.len()));
         rest = tail;
         n += 1;
+        for codec in [VideoCodec::H264, VideoCodec::H265] {
+            if let Some(mended) = mended(codec, packet) {
+                assert!(mended.len() <= packet.len(), "mending only takes away");
+            }
+        }
         track.packet(packet, (len & 1 == 0).then_some(ns), i64::from(n));
         match (first, track.time_of(u64::MAX)) {
             (None, Some(_)) => first = Some(ns),
