@@ -1,6 +1,6 @@
 //! Threads that each drive their own cameras: a session and its recorder run on one thread and never meet another core.
 //!
-//! On a work-stealing runtime a picture may wake a second core and move its bytes there (docs/decisions/0009-shards.md). Main and
+//! On a work-stealing runtime a picture may wake a second core and move its bytes there (docs/decisions/0010-shards.md). Main and
 //! sub of a camera share a shard.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
