@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::boxes::{Input, u32_of};
-use super::fragment::{self, NAMED, Parsed};
+use super::fragment::{self, NAMED, PREFIX, Parsed};
 use super::init::{self, Head};
 use super::params;
 use crate::model::{Fragment, SegmentId};

@@ -5,7 +5,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::h26x::{Sei, append_unit, parameter_sets};
+pub use super::derive::fuzzing::{mp4_movie, parameter_sets};
+use super::h26x::{self, Sei, append_unit};
 use super::ingest_form::{audio_params, is_key, stream_params, without_parameter_sets};
 use super::ingest_protocol::{self, Said, Sound};
 use super::ingest_rtp::Track;
@@ -100,7 +101,7 @@ pub fn access_unit(data: &[u8]) {
 }
 
 fn record(codec: VideoCodec, data: &[u8]) {
-    if let Ok(sets) = parameter_sets(codec, data) {
+    if let Ok(sets) = h26x::parameter_sets(codec, data) {
         assert!(sets.starts_with(&[0, 0, 0, 1]));
         assert!(sets.len() <= 2 * data.len(), "more than was in the record");
     }
