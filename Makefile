@@ -101,13 +101,16 @@ demo-check: setup build-release ## Drive the whole main job through the public A
 
 # --- other ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check-config openapi docs screenshots bench bench-archive bench-clip test-clips fuzz advisories clean
+.PHONY: check-config openapi docs screenshots bench bench-archive bench-clip test-clips test-holds test-faults fuzz advisories clean
 check-config: build ## Check config/zhenbei.toml
 	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
 
 openapi: build ## Write docs/openapi.json
 	@$(BIN)/debug/zhenbei openapi > docs/openapi.json.new
 	@mv docs/openapi.json.new docs/openapi.json
+
+test-holds: ## A million random steps: nothing held is ever deleted (HOLD_STEPS=… for another number)
+	@ZHENBEI_HOLD_STEPS=$(or $(HOLD_STEPS),1000000) $(CARGO) test --locked --lib -- --nocapture --exact archive::retention::model::no_path_deletes_held_data
 
 docs: ## Write docs/configuration.md from config/zhenbei.toml
 	@ZHENBEI_WRITE_DOCS=1 $(CARGO) test --locked --test config the_reference_page
@@ -127,6 +130,9 @@ bench-clip: ## Measure the first byte of a clip out of a month of 200 cameras, a
 
 test-clips: ## Try 200 random ranges of each kind of stream (`make test` tries a few)
 	@ZHENBEI_CLIP_RANGES=200 $(CARGO) test --locked --test archive any_range_plays
+
+test-faults: ## Kills, full and broken disks, clocks, links under 16 cameras; prints a table (25 min; FAULTS=name for some)
+	@ZHENBEI_FAULTS=full ZHENBEI_FAULTS_ONLY="$(FAULTS)" $(CARGO) test --locked --test faults -- --nocapture
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS or FUZZ_RUNS executions (nightly Rust, cargo-fuzz; FUZZ_TARGETS="…" for some)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) scripts/fuzz.sh $(FUZZ_TARGETS)

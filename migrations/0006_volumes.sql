@@ -25,6 +25,8 @@ CREATE TABLE archive_tombstones_by_run (
   last_seq BIGINT NOT NULL,
   -- Head of the hash chain behind the deleted run: what the next fragment says of the one before.
   last_sha256 BYTEA NOT NULL,
+  -- Where in the file.
+  byte_from BIGINT NOT NULL,
   bytes BIGINT NOT NULL,
   deletion_rule TEXT NOT NULL,
   -- Who: `retention`, or the person who ordered it.
@@ -32,12 +34,15 @@ CREATE TABLE archive_tombstones_by_run (
   -- 1: the file stays for its other fragments.
   in_part BIGINT NOT NULL,
   deleted_at BIGINT NOT NULL,
+  -- 0: the bytes are still to be given back to the disk.
+  done BIGINT NOT NULL,
   PRIMARY KEY (segment, first_seq)
 );
-INSERT INTO archive_tombstones_by_run (segment, stream, path, from_us, to_us, first_seq, last_seq, last_sha256, bytes,
-  deletion_rule, actor, in_part, deleted_at)
-  SELECT segment, stream, path, from_us, to_us, first_seq, last_seq, last_sha256, bytes, deletion_rule, 'retention', 0,
-    deleted_at FROM archive_tombstones;
+INSERT INTO archive_tombstones_by_run (segment, stream, path, from_us, to_us, first_seq, last_seq, last_sha256,
+  byte_from, bytes, deletion_rule, actor, in_part, deleted_at, done)
+  SELECT segment, stream, path, from_us, to_us, first_seq, last_seq, last_sha256, 0, bytes, deletion_rule, 'retention', 0,
+    deleted_at, 1 FROM archive_tombstones;
 DROP TABLE archive_tombstones;
 ALTER TABLE archive_tombstones_by_run RENAME TO archive_tombstones;
+CREATE INDEX archive_tombstones_undone ON archive_tombstones (done) WHERE done = 0;
 CREATE INDEX archive_tombstones_stream ON archive_tombstones (stream, from_us);

@@ -10,6 +10,8 @@
     reason = "a test; it reads its own tree"
 )]
 
+#[path = "layers/alerts.rs"]
+mod alerts;
 #[path = "layers/documents.rs"]
 mod documents;
 #[path = "layers/leftovers.rs"]

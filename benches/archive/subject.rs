@@ -131,7 +131,7 @@ impl Subject {
         for n in 0..cameras {
             site.push_str(&format!(
                 "[[cameras]]\nid = \"cam-{n:03}\"\nname = \"cam-{n:03}\"\nlon = 109.7345\nlat = 38.2852\narea = \"610802\"\n\
-                 main = \"rtsp://127.0.0.1:{port}/cam-{n:03}\"\nrecord = true\n"
+                 main = \"rtsp://127.0.0.1:{port}/cam-{n:03}\"\n"
             ));
         }
         let site_file = self.dir.join("site.toml");

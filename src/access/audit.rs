@@ -57,6 +57,8 @@ actions! {
     VehicleChange = "vehicle_change",
     SiteApply = "site_apply",
     LayoutChange = "layout_change",
+    HoldPut = "hold_put",
+    HoldLift = "hold_lift",
     /// A permission was missing for something that is not recorded when it succeeds.
     Refused = "refused",
 }

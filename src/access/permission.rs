@@ -58,6 +58,8 @@ permissions! {
         [Inspector Acceptor ShiftLead Evaluator Dispatcher Commander Department Operator FleetMonitor Custodian];
     ExhibitAttach = "exhibit.attach", "attach exhibits to cases":
         [Acceptor ShiftLead Dispatcher Commander Operator FleetMonitor Custodian];
+    /// What must stay in the archive, whatever the rules of retention say.
+    HoldWrite = "hold.write", "put and lift holds": [ShiftLead Custodian];
     CameraWrite = "camera.write", "change cameras": [Sysadmin];
     VehicleWrite = "vehicle.write", "change vehicles": [Sysadmin];
     LayoutWrite = "layout.write", "save layouts of the wall":

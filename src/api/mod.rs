@@ -16,6 +16,7 @@ mod session;
 mod sockets;
 mod sources;
 mod state;
+mod storage;
 mod system;
 mod ui;
 mod vehicles;
@@ -92,6 +93,9 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(audit::list))
         .routes(routes!(layouts::list))
         .routes(routes!(layouts::put, layouts::delete))
+        .routes(routes!(storage::get))
+        .routes(routes!(storage::hold))
+        .routes(routes!(storage::lift))
         .routes(routes!(system::system))
         .routes(routes!(system::health))
         .routes(routes!(system::basemap_geojson))

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Access, Audit, Layouts};
 use crate::casefile::Cases;
 use crate::config::Config;
-use crate::evidence::Exhibits;
+use crate::evidence::{Exhibits, Holds};
 use crate::fleet::Fleet;
 use crate::live::{Cameras, Events, Playback, Walls};
 use crate::model::Clock;
@@ -30,6 +30,7 @@ pub struct Api {
     pub fleet: Fleet,
     pub cases: Cases,
     pub exhibits: Exhibits,
+    pub holds: Holds,
     pub health: super::health::Health,
     pub numbers: Numbers,
     pub config: Arc<Config>,

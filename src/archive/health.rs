@@ -32,6 +32,10 @@ struct Parts {
     away: Option<String>,
     /// Apart from `disk`: a write into the page cache that works says nothing about it.
     sync: Option<String>,
+    /// Only held recordings are left.
+    full: Option<String>,
+    /// It will not hold what the law asks for.
+    short: Option<String>,
     index: Option<String>,
     /// What only a restart mends.
     unindexed: Option<String>,
@@ -67,14 +71,27 @@ impl Troubles {
         set(&mut self.lock().index, message)
     }
 
+    pub(super) fn full(&self, message: Option<String>) -> bool {
+        set(&mut self.lock().full, message)
+    }
+
+    pub(super) fn short(&self, message: Option<String>) -> bool {
+        set(&mut self.lock().short, message)
+    }
+
     pub(super) fn retention(&self, message: Option<String>) -> bool {
         set(&mut self.lock().retention, message)
     }
 
     pub(super) fn health(&self) -> Health {
         let parts = self.lock();
-        let degraded = [&parts.index, &parts.unindexed, &parts.retention];
-        let paused = [&parts.away, &parts.disk, &parts.sync];
+        let degraded = [
+            &parts.index,
+            &parts.unindexed,
+            &parts.retention,
+            &parts.short,
+        ];
+        let paused = [&parts.away, &parts.full, &parts.disk, &parts.sync];
         let state = if paused.iter().any(|p| p.is_some()) {
             HealthState::Paused
         } else if degraded.iter().any(|p| p.is_some()) {

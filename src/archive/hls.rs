@@ -34,6 +34,7 @@ pub struct HlsPlaylist {
 pub struct SegmentReader {
     body: Arc<Body>,
     len: u64,
+    freed: u64,
     id: SegmentId,
 }
 
@@ -311,6 +312,7 @@ impl Archive {
                 Ok(SegmentReader {
                     body: Arc::new(of_file(volumes, &row.segment.path, row.bytes, pinned)),
                     len: row.bytes,
+                    freed: row.freed,
                     id,
                 })
             }
@@ -329,9 +331,9 @@ impl SegmentReader {
         self.len == 0
     }
 
-    /// Strong entity tag: a file only grows.
+    /// Strong entity tag: a file only grows, and holes only become more.
     pub fn etag(&self) -> String {
-        format!("\"{}-{}\"", self.id.0.simple(), self.len)
+        format!("\"{}-{}-{}\"", self.id.0.simple(), self.len, self.freed)
     }
 
     pub fn read(&self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {

@@ -15,6 +15,7 @@ mod clocks;
 mod coverage;
 mod disk;
 mod fragment;
+mod freed;
 mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -41,6 +42,7 @@ mod volumes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -55,6 +57,7 @@ pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::{KeyFrame, KeyTimes};
 pub use mse::LiveFragments;
+pub use retention::{FloorState, Forecast};
 pub use run::Wanted;
 pub use volume::{Folder, SegmentFile, Volume};
 pub use volumes::{Areas, Mark, VolumeStatus};
@@ -81,6 +84,9 @@ struct Inner {
     pins: Arc<Pins>,
     planned: clip::Planned,
     committing: tokio::sync::Mutex<()>,
+    tidying: tokio::sync::Mutex<()>,
+    /// The daemon is about to stop: streams that go now are not switched off.
+    stopping: AtomicBool,
 }
 
 impl Archive {
@@ -134,6 +140,8 @@ impl Archive {
             pins: Arc::default(),
             planned: clip::Planned::default(),
             committing: tokio::sync::Mutex::default(),
+            tidying: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
         });
         inner.recover().await?;
         let bytes = inner.db.archive_volume_bytes().await?;
@@ -150,6 +158,12 @@ impl Archive {
 
     pub fn volumes(&self) -> Vec<VolumeStatus> {
         self.inner.volumes.status()
+    }
+
+    /// To be called before the cameras are stopped: from now on a stream that goes away ends with the daemon, and is not one
+    /// whose recording somebody switched off.
+    pub fn will_stop(&self) {
+        self.inner.stopping.store(true, Ordering::Release);
     }
 
     /// Everything of this stream recorded before this survives a power cut and is found.

@@ -27,14 +27,12 @@ use crate::model::{
     CameraId, Error, Gap, GapCause, Result, Segment, StreamKey, StreamRole, TimeRange, UtcMicros,
     split_path as split,
 };
-use crate::store::database::{ArchiveCommit, SegmentPart, SegmentRow};
+use crate::store::database::{ArchiveCommit, SegmentPart, SegmentRow, Tombstone};
 
 /// Files in one transaction.
 const BATCH: usize = 200;
 /// Gaps of the journal in one transaction.
 const GAPS: usize = 2_000;
-/// Deletions looked at whether they were finished: more than are ever begun before the first is done.
-const NEWEST_DELETIONS: i64 = 1_000;
 
 /// More than can be written before the index has it, even while the database is away.
 const LEFT_FREE: i64 = 1 << 20;
@@ -119,27 +117,6 @@ impl Inner {
         .await
     }
 
-    /// Files whose tombstone was written and that are still there.
-    async fn finish_deletions(&self) -> Result<()> {
-        for t in self.db.archive_newest_tombstones(NEWEST_DELETIONS).await? {
-            let Ok((mount, inside)) = self.volumes.locate(&t.path) else {
-                continue;
-            };
-            if t.in_part || !mount.readable() {
-                continue;
-            }
-            let full = mount.dir.join(inside);
-            let there = blocking("finish a deletion", move || {
-                Ok(scan::head(&full).ok().flatten())
-            })
-            .await?;
-            if there.is_some_and(|(head, _)| head.id == t.segment) {
-                self.finish_deletion(mount, inside, &t.path).await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn finish_deletion(&self, mount: &Mount, inside: &str, path: &str) -> Result<()> {
         tracing::info!(file = %path, "finishing a deletion");
         let (volume, relative) = (Arc::clone(&mount.volume), PathBuf::from(inside));
@@ -217,11 +194,12 @@ impl Inner {
                 Some((bytes, false)) => bytes,
                 None => 0,
             };
-            if let Some((part, gaps, cut)) = self.recover_file(mount, &path, from).await? {
+            if let Some((part, gaps, holes, cut)) = self.recover_file(mount, &path, from).await? {
                 found += part.fragments.len();
                 torn += cut;
                 commit.segments.push(part);
                 commit.gaps.extend(gaps);
+                commit.tombstones.extend(holes);
             }
             if commit.segments.len() >= BATCH {
                 self.take_in(stream, std::mem::take(&mut commit)).await?;
@@ -248,13 +226,13 @@ impl Inner {
         self.db.archive_uncover(stream, &spans).await
     }
 
-    /// What is new in one file, the gaps it tells of, and the bytes cut off.
+    /// What is new in one file, the gaps and the deletions it tells of, and the bytes cut off.
     async fn recover_file(
         &self,
         mount: &Arc<Mount>,
         path: &str,
         from: u64,
-    ) -> Result<Option<(SegmentPart, Vec<Gap>, u64)>> {
+    ) -> Result<Option<(SegmentPart, Vec<Gap>, Vec<Tombstone>, u64)>> {
         let inside = split(path).1;
         let full = mount.dir.join(inside);
         let head = {
@@ -349,13 +327,15 @@ impl Inner {
                 first_seq: first.fragment.seq,
                 ended: head.started,
                 bytes: u64::from(init_len),
+                freed: 0,
                 whole: true,
                 closed: true,
                 params: head.params.clone(),
             }),
         };
+        let holes = told_deletions(path, &head.stream, &scanned);
         // A head and no fragment: nothing to index, nothing lost.
-        Ok(row.map(|row| (part_of(row, scanned), gaps, cut)))
+        Ok(row.map(|row| (part_of(row, scanned), gaps, holes, cut)))
     }
 
     /// Gaps that fragments tell of, as far as the index does not have them. Several causes in a row come back as the last one.
@@ -458,7 +438,31 @@ impl Inner {
     }
 }
 
+/// Deletions that the file's own holes tell of.
+fn told_deletions(path: &str, stream: &StreamKey, scanned: &Scan) -> Vec<Tombstone> {
+    let told = scanned.freed.iter().filter_map(|(at, hole)| {
+        let note = hole.note.as_ref()?;
+        Some(Tombstone {
+            segment: note.segment,
+            stream: stream.clone(),
+            path: path.to_owned(),
+            range: note.range,
+            first_seq: note.first_seq,
+            last_seq: note.last_seq,
+            last_sha256: note.last_sha256,
+            byte_from: *at,
+            bytes: hole.len,
+            rule: note.rule.clone(),
+            actor: note.actor.clone(),
+            in_part: true,
+            deleted_at: note.deleted_at,
+        })
+    });
+    told.collect()
+}
+
 fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
+    let freed = scanned.freed_bytes();
     let mut fragments = Vec::with_capacity(scanned.fragments.len());
     for (fragment, _) in scanned.fragments {
         row.whole &= row.ended == fragment.fragment.range.from;
@@ -466,6 +470,8 @@ fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
         fragments.push(fragment);
     }
     row.bytes = row.bytes.max(scanned.whole);
+    row.freed = freed;
+    row.whole &= row.freed == 0;
     row.closed = true;
     SegmentPart { row, fragments }
 }

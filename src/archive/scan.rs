@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::boxes::{Input, u32_of};
-use super::fragment::{self, NAMED, PREFIX, Parsed};
+use super::boxes::u32_of;
+use super::fragment::{self, NAMED, Parsed};
+use super::freed::{self, Hole, NOTE_MAX};
 use super::init::{self, Head};
 use super::params;
 use crate::model::{Fragment, SegmentId};
@@ -27,12 +28,19 @@ pub(super) struct Scan {
     pub(super) whole: u64,
     /// Of the file as found.
     pub(super) len: u64,
+    /// Fragments given back to the disk, and where.
+    pub(super) freed: Vec<(u64, Hole)>,
     /// Damaged bytes with whole fragments behind them.
     pub(super) damaged: Vec<(u64, u64)>,
     /// The last bytes have the length of a whole fragment, but not its hash.
     pub(super) damaged_tail: bool,
-    /// Bytes given back to the disk, as `free` boxes (ISO/IEC 14496-12 §8.1.2): deleted, while the rest of the file is held.
-    pub(super) freed: u64,
+}
+
+impl Scan {
+    /// Bytes given back to the disk: deleted, while the rest of the file is held.
+    pub(super) fn freed_bytes(&self) -> u64 {
+        self.freed.iter().map(|(_, hole)| hole.len).sum()
+    }
 }
 
 /// The head and its length. `Ok(None)`: torn, or not a file of ours.
@@ -71,9 +79,9 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         fragments: Vec::new(),
         whole: offset,
         len,
+        freed: Vec::new(),
         damaged: Vec::new(),
         damaged_tail: false,
-        freed: 0,
     };
     let mut at = offset;
     while at < len {
@@ -87,14 +95,13 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
             scan.fragments.push((row, parsed));
             continue;
         }
-        if let Some(n) = free_box(&file, at)?
-            && at + n <= len
-        {
+        let hole = freed::read(&read_up_to(&file, at, NOTE_MAX)?);
+        if let Some(hole) = hole.filter(|h| at.checked_add(h.len).is_some_and(|end| end <= len)) {
             if at > scan.whole {
                 scan.damaged.push((scan.whole, at));
             }
-            scan.freed += n;
-            at += n;
+            at += hole.len;
+            scan.freed.push((at - hole.len, hole));
             scan.whole = at;
             continue;
         }
@@ -102,7 +109,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         match next_candidate(&file, at + 8, len, head.id)? {
             Some(next) => at = next,
             None => {
-                let prefix = read_up_to(&file, at, PREFIX)?;
+                let prefix = read_up_to(&file, at, fragment::PREFIX)?;
                 scan.damaged_tail = fragment::length(&prefix).is_some_and(|n| at + n as u64 <= len);
                 break;
             }
@@ -154,16 +161,6 @@ fn one(
         },
     };
     Ok(Some((row, parsed)))
-}
-
-/// Length of the `free` box that begins here.
-fn free_box(file: &File, at: u64) -> io::Result<Option<u64>> {
-    let head = read_up_to(file, at, 8)?;
-    let mut input = Input(&head);
-    let (Some(n), Some(kind)) = (input.u32(), input.array::<4>()) else {
-        return Ok(None);
-    };
-    Ok((n >= 8 && &kind == b"free").then_some(u64::from(n)))
 }
 
 /// A camera can put what looks like fragments into its pictures, thousands in each, and each with a length that would have to be

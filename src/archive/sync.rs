@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Inner;
 use super::disk::{DiskPool, Written};
-use super::health::{cause_of, sync_message};
+use super::health::{HealthState, cause_of, sync_message};
 use super::ledger;
 use super::recovery::blocking;
 use super::state::StreamState;
@@ -374,6 +374,12 @@ impl Inner {
         let waiting = i64::try_from(disk.waiting_bytes()).unwrap_or(i64::MAX);
         let volume = [("volume", mount.label())];
         gauge(Metric::ArchiveQueueBytes, &volume, as_f64(waiting));
+        let state = match mount.health().state {
+            HealthState::Ok => 0.0,
+            HealthState::Degraded => 1.0,
+            HealthState::Paused => 2.0,
+        };
+        gauge(Metric::ArchiveVolumeState, &volume, state);
     }
 }
 

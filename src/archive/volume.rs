@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,11 @@ pub trait Volume: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Bytes that can still be written.
     fn free_bytes(&self) -> io::Result<u64>;
+    /// Gives the bytes of a run of a file back to the disk: `head` (which says so) at its begin, a hole behind it; durable.
+    /// `Unsupported`: files cannot have holes here; nothing was changed.
+    fn punch(&self, _path: &Path, _run: Range<u64>, _head: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// From now on nothing is created where this mark is not.
     fn guard(&self, _mark: Mark) {}
 }
@@ -98,6 +104,20 @@ impl Volume for Folder {
     fn free_bytes(&self) -> io::Result<u64> {
         let s = rustix::fs::statvfs(&self.root)?;
         Ok(s.f_bavail.saturating_mul(s.f_frsize))
+    }
+
+    fn punch(&self, path: &Path, run: Range<u64>, head: &[u8]) -> io::Result<()> {
+        self.check()?;
+        let file = OpenOptions::new().write(true).open(self.root.join(path))?;
+        let at = run.start + head.len() as u64;
+        let len = run.end.saturating_sub(at);
+        // The head first: a hole without one would look like damage.
+        file.write_all_at(head, run.start)?;
+        if len > 0 {
+            use rustix::fs::FallocateFlags as F;
+            rustix::fs::fallocate(&file, F::PUNCH_HOLE | F::KEEP_SIZE, at, len)?;
+        }
+        file.sync_data()
     }
 
     fn guard(&self, mark: Mark) {

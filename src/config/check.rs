@@ -292,15 +292,19 @@ fn archive(c: &Config, r: &mut Report) {
             "archive.retention_days",
             format!("{} is outside 0 (not included) to 36500", a.retention_days),
         );
-    } else if a.retention_days < 30.0 {
+    } else if a.retention_days < a.legal_floor_days {
         r.warn(
             "archive.retention_days",
-            format!(
-                "{} days: public-safety video in public places must be kept for at least 30 days (State Council Decree 799)",
-                a.retention_days
-            ),
+            below_floor(a.retention_days, a.legal_floor_days),
         );
     }
+    if !(0.0..=36_500.0).contains(&a.legal_floor_days) {
+        r.error(
+            "archive.legal_floor_days",
+            format!("{} is outside 0 to 36500", a.legal_floor_days),
+        );
+    }
+    classes(c, r);
     if a.max_bytes > 0 && a.max_bytes < 1 << 30 {
         r.warn(
             "archive.max_bytes",
@@ -368,6 +372,9 @@ fn volumes(c: &Config, r: &mut Report) {
                 format!("`{}` is the name of another volume already", v.name),
             );
         }
+        if v.name == "default" {
+            r.error(&at("name"), "`default` is what [archive] dir is called");
+        }
         names.push(&v.name);
         if v.dir.as_os_str().is_empty() {
             r.error(&at("dir"), "is missing: a folder on the volume's disk");
@@ -394,6 +401,49 @@ fn volumes(c: &Config, r: &mut Report) {
         }
         if v.cameras.is_empty() {
             rest = rest.or(Some(&v.name));
+        }
+    }
+}
+
+fn below_floor(days: f64, floor: f64) -> String {
+    format!(
+        "{days} days are less than legal_floor_days = {floor}: public-safety video in public places must be kept for at least \
+         30 days (State Council Decree 799)"
+    )
+}
+
+fn classes(c: &Config, r: &mut Report) {
+    let mut names: Vec<&str> = Vec::new();
+    for (index, rule) in c.archive.retention.iter().enumerate() {
+        let at = |key: &str| format!("archive.retention.{index}.{key}");
+        let plain =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        if rule.class.is_empty() || rule.class.len() > 32 || !rule.class.bytes().all(plain) {
+            r.error(
+                &at("class"),
+                format!("`{}`: takes 1 to 32 of a-z, 0-9, - and _", rule.class),
+            );
+        } else if names.contains(&rule.class.as_str()) {
+            r.error(
+                &at("class"),
+                format!("`{}` is the name of another class already", rule.class),
+            );
+        }
+        names.push(&rule.class);
+        if rule.cameras.is_empty() {
+            r.error(
+                &at("cameras"),
+                "is empty: name the cameras the rule is for, e.g. [\"cam-0*\"]",
+            );
+        }
+        patterns(r, &at("cameras"), &rule.cameras);
+        if !(0.0..=36_500.0).contains(&rule.days) {
+            r.error(&at("days"), format!("{} is outside 0 to 36500", rule.days));
+        } else if rule.days > 0.0 && rule.days < c.archive.legal_floor_days {
+            r.warn(
+                &at("days"),
+                below_floor(rule.days, c.archive.legal_floor_days),
+            );
         }
     }
 }

@@ -17,8 +17,8 @@ pub use errors::{ConfigErrors, Finding, Origin};
 pub use load::{Loaded, SHIPPED, load, parse};
 pub use model::{
     AccessConfig, ArchiveConfig, BasemapKind, Config, DataConfig, DatabaseConfig, FleetConfig,
-    HttpConfig, LogConfig, LogFormat, MapConfig, MediaConfig, MqttConfig, RedisConfig, SiteConfig,
-    VideoConfig, VolumeConfig,
+    HttpConfig, LogConfig, LogFormat, MapConfig, MediaConfig, MqttConfig, RedisConfig,
+    RetentionConfig, SiteConfig, VideoConfig, VolumeConfig,
 };
 pub use pattern::CameraPattern;
 pub use schema::Schema;

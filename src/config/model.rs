@@ -105,8 +105,10 @@ pub struct VideoConfig {
 pub struct ArchiveConfig {
     /// Where segment files go; by default `archive` in the data folder.
     pub dir: Option<PathBuf>,
-    /// Recordings older than this are deleted. Decree 799 asks for at least 30 days in public places.
+    /// Recordings older than this are deleted.
     pub retention_days: f64,
+    /// Say it days ahead when the disks will not hold this much; 0 says nothing. (Decree 799: at least 30 in public places.)
+    pub legal_floor_days: f64,
     /// Oldest recordings are deleted above this many bytes; 0 is no limit.
     pub max_bytes: u64,
     /// Oldest recordings are deleted while the disk has less than this free.
@@ -121,6 +123,22 @@ pub struct ArchiveConfig {
     pub queue_bytes: usize,
     /// More disks. Each camera records to the first whose `cameras` name it; without any, to `dir`.
     pub volumes: Vec<VolumeConfig>,
+    /// Other rules for some cameras; the first that names a camera counts.
+    pub retention: Vec<RetentionConfig>,
+}
+
+/// A class of cameras with its own retention.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// What tombstones and messages call it.
+    pub class: String,
+    /// Patterns of cameras.
+    pub cameras: Vec<String>,
+    /// Their recordings are deleted when older; 0: as `[archive] retention_days`.
+    pub days: f64,
+    /// Their oldest recordings are deleted above this many bytes; 0 is no limit.
+    pub max_bytes: u64,
 }
 
 /// A disk that takes recordings beside (or instead of) `[archive] dir`.
@@ -278,6 +296,7 @@ impl Default for ArchiveConfig {
         Self {
             dir: None,
             retention_days: 30.0,
+            legal_floor_days: 30.0,
             max_bytes: 0,
             min_free_bytes: 2 << 30,
             fragment_max_ms: 2_000,
@@ -285,6 +304,7 @@ impl Default for ArchiveConfig {
             sync_interval_ms: 1_000,
             queue_bytes: 256 << 20,
             volumes: Vec::new(),
+            retention: Vec::new(),
         }
     }
 }

@@ -60,6 +60,12 @@ metrics! {
     ArchiveQueueBytes = Gauge "zhenbei_archive_queue_bytes" ["volume"] "Bytes waiting for the disk.";
     ArchiveSync = Histogram "zhenbei_archive_sync_seconds" ["volume"] "Time to make written recordings durable.";
     ArchiveFreeBytes = Gauge "zhenbei_archive_free_bytes" ["volume"] "Bytes free on the disk of the archive.";
+    ArchiveVolumeBytes = Gauge "zhenbei_archive_volume_bytes" ["volume"] "Bytes of recordings on a volume.";
+    ArchiveHeldBytes = Gauge "zhenbei_archive_held_bytes" ["volume"] "Bytes of recordings that holds keep.";
+    ArchiveVolumeState = Gauge "zhenbei_archive_volume_state" ["volume"] "0: works, 1: needs attention, 2: nothing can be recorded to it.";
+    ArchiveRunwayHours = Gauge "zhenbei_archive_runway_hours" ["volume"] "Hours until a full volume makes old recordings go, at the measured rate.";
+    ArchiveHoldsDays = Gauge "zhenbei_archive_holds_days" ["volume"] "Days of recordings a volume can hold at the measured rate.";
+    ArchiveFloorShort = Gauge "zhenbei_archive_floor_short" ["volume"] "1 while a volume will not hold legal_floor_days.";
     ArchiveDeleted = Counter "zhenbei_archive_deleted_segments_total" ["cause"] "Recording files deleted by retention.";
 
     FleetReceived = Counter "zhenbei_fleet_messages_total" ["source"] "Messages received.";

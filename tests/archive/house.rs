@@ -231,6 +231,13 @@ impl House {
             .send_replace(Arc::new(vec![(key(), Arc::clone(&self.ring), on)]));
     }
 
+    /// Records this stream too.
+    pub fn record_also(&self, key: StreamKey, ring: Arc<Ring>) {
+        let mut all = self.wanted.borrow().to_vec();
+        all.push((key, ring, true));
+        self.wanted.send_replace(Arc::new(all));
+    }
+
     /// Until everything before `t` is durable.
     pub async fn durable(&self, t: UtcMicros) {
         let mut durable = self.archive.watch_durable(&key());

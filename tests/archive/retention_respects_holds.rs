@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use sqlx::Connection;
 use zhenbei::model::{GapCause, Secret, TimeRange};
 use zhenbei::store::Database;
-use zhenbei::store::database::{ArchiveCommit, Hold, SegmentPart, Tombstone};
+use zhenbei::store::database::{ArchiveCommit, Burial, Hold, SegmentPart, Tombstone};
 
 use crate::house::{House, T0, at, key, range, tiles};
 use crate::{footage, support};
@@ -107,7 +107,7 @@ async fn a_hold_put_at_the_last_moment_still_counts() {
     let asked = range(0.0, 12.0);
     let parts = house.db.archive_between(&key(), asked).await.unwrap();
     // Retention has looked at the holds and decided; now somebody puts one.
-    let tombstones: Vec<Tombstone> = parts[..2].iter().map(tombstone).collect();
+    let tombstones: Vec<Burial> = parts[..2].iter().map(burial).collect();
     let hold = hold(parts[1].row.range());
     house.db.put_archive_hold(&hold).await.unwrap();
     let buried = house.db.archive_bury(&tombstones).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_hold_being_put_on_postgresql_is_waited_for() {
     .execute(&mut other)
     .await
     .unwrap();
-    let tombstones: Vec<Tombstone> = parts[..2].iter().map(tombstone).collect();
+    let tombstones: Vec<Burial> = parts[..2].iter().map(burial).collect();
     let mut bury = Box::pin(db.archive_bury(&tombstones));
     let early = tokio::time::timeout(Duration::from_millis(500), &mut bury).await;
     assert!(early.is_err(), "decided without the hold: {early:?}");
@@ -163,6 +163,13 @@ async fn a_hold_being_put_on_postgresql_is_waited_for() {
     let buried = tokio::time::timeout(Duration::from_secs(20), bury).await;
     assert_eq!(buried.unwrap().unwrap(), [parts[0].row.segment.id]);
     db.close().await;
+}
+
+fn burial(part: &SegmentPart) -> Burial {
+    Burial {
+        first_seq: part.row.first_seq,
+        runs: vec![(tombstone(part), part.row.ended)],
+    }
 }
 
 fn tombstone(part: &SegmentPart) -> Tombstone {
@@ -175,6 +182,7 @@ fn tombstone(part: &SegmentPart) -> Tombstone {
         first_seq: row.first_seq,
         last_seq: last.fragment.seq,
         last_sha256: last.fragment.sha256,
+        byte_from: 0,
         bytes: row.bytes,
         rule: "retention_days = 1".into(),
         actor: "retention".into(),

@@ -14,16 +14,18 @@ use crate::house::{House, SECOND, T0, at, key, probe_file, range, tiles, until};
 
 /// A folder with faults that can be switched on.
 #[derive(Clone)]
-struct Faulty {
+pub struct Faulty {
     inner: Arc<Folder>,
-    faults: Arc<Faults>,
+    pub faults: Arc<Faults>,
 }
 
 #[derive(Default)]
-struct Faults {
+pub struct Faults {
     full: AtomicBool,
+    /// EIO at every write.
+    pub broken: AtomicBool,
     broken_sync: AtomicBool,
-    write_ms: AtomicU64,
+    pub write_ms: AtomicU64,
     /// Writes that worked.
     writes: AtomicU64,
 }
@@ -34,7 +36,7 @@ struct FaultyFile {
 }
 
 impl Faulty {
-    fn new(root: PathBuf) -> Self {
+    pub fn new(root: PathBuf) -> Self {
         Self {
             inner: Arc::new(Folder::new(root)),
             faults: Arc::default(),
@@ -76,6 +78,9 @@ impl SegmentFile for FaultyFile {
             // A full disk takes a part first.
             self.inner.write_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(full());
+        }
+        if self.faults.broken.load(Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(5));
         }
         self.faults.writes.fetch_add(1, Ordering::Relaxed);
         self.inner.write_at(bytes, offset)

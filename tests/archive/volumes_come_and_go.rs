@@ -3,13 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use zhenbei::archive::HealthState;
 use zhenbei::config::{ArchiveConfig, VolumeConfig};
+use zhenbei::model::{CameraId, GapCause, StreamKey};
+use zhenbei::video::Ring;
 
 use crate::footage;
 use crate::house::{House, SECOND, T0, at, config, key, probe, range, tiles, until};
+use crate::the_disk_fails::Faulty;
 
 fn volume(folder: &TempDir, name: &str, cameras: &[&str]) -> VolumeConfig {
     let dir = folder.path().join(name);
@@ -129,7 +134,7 @@ async fn a_volume_that_is_away_at_the_start_is_read_back_when_it_comes() {
     house.play(&f, 0.0, 10.0, T0);
     let dir = a.clone();
     until("it is written", move || files(&dir).len() >= 2).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     fs::rename(&a, &away).unwrap();
     fs::create_dir(&a).unwrap();
     let mut house = house.crash(at(12.0)).await;
@@ -161,5 +166,76 @@ async fn a_volume_that_is_away_at_the_start_is_read_back_when_it_comes() {
     let found = seqs.len();
     seqs.dedup();
     assert!(seqs.is_sorted() && seqs.len() == found, "{seqs:?}");
+    probe(&house.bytes(asked).await);
+}
+
+/// `[archive] dir` with faults; `b` is a good disk that only takes `cam-9*`.
+async fn one_bad_one_good() -> (House, Faulty) {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let config = ArchiveConfig {
+        volumes: vec![volume(&folder, "b", &["cam-9*"])],
+        ..config()
+    };
+    let bad = Faulty::new(folder.path().join("archive"));
+    let house = House::open(folder, config, Some(Arc::new(bad.clone())), T0).await;
+    (house, bad)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_holds_up_nobody_elses_recordings() {
+    let (mut house, slow) = one_bad_one_good().await;
+    let other = StreamKey::main(CameraId::new("cam-900").unwrap());
+    let ring = Ring::new(256 << 20);
+    house.record_also(other.clone(), Arc::clone(&ring));
+    let (archive, key_of_other) = (house.archive.clone(), other.clone());
+    until("it records", move || archive.is_recording(&key_of_other)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Each of its fragments takes four seconds: no round of its timer ends in the life of this test.
+    slow.faults.write_ms.store(4_000, Ordering::Relaxed);
+    let f = footage::h264(10);
+    house.play(&f, 0.0, 10.0, T0);
+    let first = std::mem::replace(&mut house.ring, ring);
+    house.play(&f, 0.0, 10.0, T0);
+    let mut durable = house.archive.watch_durable(&other);
+    let good = durable.wait_for(|d| *d >= Some(at(9.0)));
+    tokio::time::timeout(Duration::from_secs(20), good)
+        .await
+        .expect("the good disk's recordings are durable")
+        .unwrap();
+    let behind = house.archive.durable_until(&key());
+    assert!(behind < Some(at(9.0)), "the slow disk was slow: {behind:?}");
+    slow.faults.write_ms.store(0, Ordering::Relaxed);
+    house.ring = first;
+    house.durable(at(9.0)).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cameras_leave_a_disk_that_cannot_be_written_and_come_back() {
+    let (mut house, bad) = one_bad_one_good().await;
+    let b = house.folder.path().join("b");
+    let f = footage::h264(24);
+    house.play(&f, 0.0, 4.0, T0);
+    house.durable(at(3.0)).await;
+    bad.faults.broken.store(true, Ordering::Relaxed);
+    house.play_on(&f, 4.0, 6.0, T0);
+    becomes(&house, "", HealthState::Paused).await;
+    // The look at the disk comes every second.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    house.play_on(&f, 6.0, 14.0, T0);
+    house.durable(at(13.0)).await;
+    assert!(!files(&b).is_empty());
+    assert_eq!(house.archive.health().state, HealthState::Degraded);
+    bad.faults.broken.store(false, Ordering::Relaxed);
+    becomes(&house, "", HealthState::Ok).await;
+    let before = files(&house.dir()).len();
+    house.play_on(&f, 14.0, 24.0, T0);
+    house.stop().await;
+    assert!(files(&house.dir()).len() > before, "they come back");
+    let asked = range(0.0, 24.0);
+    let c = house.archive.coverage(&key(), asked).await.unwrap();
+    let recorded = tiles(&c, asked);
+    assert!(recorded >= 19 * SECOND, "{c:?}");
+    assert!(c.gaps.iter().all(|g| g.1 == GapCause::DiskError), "{c:?}");
     probe(&house.bytes(asked).await);
 }

@@ -12,6 +12,7 @@ case.file          -         -        x          -         -          -         
 case.close         -         -        x          -         -          -         -          -        -             -         -       -        -      x
 exhibit.view       x         x        x          x         x          x         x          x        x             x         -       -        -      x
 exhibit.attach     -         x        x          -         x          x         -          x        x             x         -       -        -      x
+hold.write         -         -        x          -         -          -         -          -        -             x         -       -        -      x
 camera.write       -         -        -          -         -          -         -          -        -             -         -       x        -      x
 vehicle.write      -         -        -          -         -          -         -          -        -             -         -       x        -      x
 layout.write       -         x        x          -         x          x         -          x        x             -         -       -        x      x

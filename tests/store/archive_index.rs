@@ -5,7 +5,7 @@ use zhenbei::model::{
 };
 use zhenbei::store::Database;
 use zhenbei::store::database::{
-    ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone,
+    ArchiveCommit, Burial, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone,
 };
 
 fn r(from: i64, to: i64) -> TimeRange {
@@ -53,6 +53,7 @@ fn part(stream: &StreamKey, seq: i64, from: i64, n: i64, closed: bool) -> Segmen
             first_seq: seq,
             ended: UtcMicros(from + n * 10),
             bytes: u64::try_from(50 + n * 100).unwrap(),
+            freed: 0,
             whole: true,
             closed,
             params: "{\"codec\":\"h264\"}".into(),
@@ -178,13 +179,21 @@ pub async fn suite(db: &Database) {
         first_seq: 1,
         last_seq: 5,
         last_sha256: [5; 32],
+        byte_from: 0,
         bytes: 550,
         rule: "retention_days = 30".into(),
         actor: "retention".into(),
         in_part: false,
         deleted_at: UtcMicros(5_000),
     };
-    db.archive_bury(std::slice::from_ref(&t)).await.unwrap();
+    let burial = Burial {
+        first_seq: 1,
+        runs: vec![(t.clone(), t.range.to)],
+    };
+    db.archive_bury(&[burial]).await.unwrap();
+    assert_eq!(db.archive_undone(10).await.unwrap(), [t.clone()]);
+    db.archive_bury_done(&[t.segment]).await.unwrap();
+    assert!(db.archive_undone(10).await.unwrap().is_empty());
     assert!(db.archive_is_buried(t.segment).await.unwrap());
     assert!(!db.archive_is_buried(second.row.segment.id).await.unwrap());
     assert_eq!(

@@ -53,3 +53,30 @@ test('a part of the system that is not well is told in the top bar, and no longe
   assert.deepEqual(page.faults, [])
   await page.context().close()
 })
+
+test('the disks tell how long they last, and a floor that will not hold is warned of', async () => {
+  const page = await newPage(browser)
+  await signIn(page, '/devices')
+  await page.waitForSelector('[data-volumes] [data-volume="default"]')
+  assert.match(await page.textContent('[data-volume="default"]'), /正常/)
+  const storage = await api(page, 'GET', '/storage')
+  assert.ok(storage.volumes[0].bytes > 0 && storage.volumes[0].free_bytes > 0)
+  storage.volumes[0].floor = { state: 'short', hours: 96.4 }
+  storage.holds = [{ id: 'h1', camera: 'cam-001', stream: 'main', from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:10:00Z', reason: '案件 17', created_at: '2026-01-02T00:00:00Z' }]
+  let lifted = ''
+  await page.route('**/api/v1/storage', (route) => route.fulfill({ json: storage }))
+  await page.route('**/api/v1/storage/holds/*', (route) => {
+    lifted = route.request().url()
+    storage.holds = []
+    return route.fulfill({ status: 204 })
+  })
+  await page.reload()
+  await page.waitForSelector('[data-floor]')
+  assert.match(await page.textContent('[data-floor]'), /30 天.*96 小时/)
+  await page.click('[data-holds] [data-lift]')
+  await page.click('[data-lift-yes]')
+  await page.waitForSelector('[data-holds]', { state: 'detached' })
+  assert.match(lifted, /h1$/)
+  assert.deepEqual(page.faults, [])
+  await page.context().close()
+})

@@ -127,7 +127,6 @@ test('the page opens with the last recorded minutes, a strip of pictures, and pl
   await page.waitForSelector('[data-pane-state=backwards]')
   await until('a key frame', async () => Number(await page.getAttribute('[data-key-picture]', 'data-taken')) > 0, 15_000)
   const [at, taken] = [await head(page), Number(await page.getAttribute('[data-key-picture]', 'data-taken'))]
-  assert.ok(taken <= at + 1_500, 'the picture is not from the future')
   await until('the play head to go back, and an earlier picture', async () => (await head(page)) < at - 2_000 && Number(await page.getAttribute('[data-key-picture]', 'data-taken')) < taken, 15_000)
   await page.click('[data-play]')
   await page.waitForSelector('[data-pane-state=video]')

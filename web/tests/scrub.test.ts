@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { keyBefore, keyStepMs, MAX_SLOTS, nextSpeed, OPEN_BACK_MS, openWith, previousSpan, slotGrid, SPEEDS, speedWord } from '@/lib/scrub'
+import { keyBefore, keyStepMs, MAX_SLOTS, nextSpeed, OPEN_BACK_MS, openMoment, openWith, previousSpan, slotGrid, SPEEDS, speedWord } from '@/lib/scrub'
 
 const T = Date.parse('2026-11-24T06:00:00Z')
 
@@ -47,6 +47,12 @@ describe('the page opens', () => {
     expect(openWith(cameras, 'a')).toEqual({ camera: 'b', at: T - OPEN_BACK_MS })
     expect(openWith([cameras[0]!], 'a')).toBeNull()
     expect(openWith([], null)).toBeNull()
+  })
+  it('where there is a picture, even when recording began a minute ago', () => {
+    const recorded = { spans: [{ from: T + 60_000, to: T + 120_000 }], gaps: [], durableUntil: null }
+    expect(openMoment(recorded, T)).toBe(T + 60_000)
+    expect(openMoment(recorded, T + 70_000)).toBe(T + 70_000)
+    expect(openMoment({ spans: [], gaps: [], durableUntil: null }, T)).toBe(T)
   })
 })
 

@@ -141,6 +141,7 @@ fn rows(input: &mut Input<'_>) -> Option<(TimeRange, Vec<SegmentPart>)> {
                 first_seq: 0,
                 ended: started,
                 bytes: 0,
+                freed: 0,
                 whole: true,
                 closed: true,
                 params: (*params).into(),

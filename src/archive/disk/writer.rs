@@ -226,6 +226,7 @@ impl Writer {
                 first_seq,
                 ended: started,
                 bytes: 0,
+                freed: 0,
                 whole: true,
                 closed: false,
                 params: head.params,

@@ -182,6 +182,7 @@ pub(in crate::archive) fn new_row(
         first_seq,
         ended: head.started,
         bytes: u64::from(init_len),
+        freed: 0,
         whole: true,
         closed: true,
         params: head.params.clone(),

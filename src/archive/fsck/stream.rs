@@ -186,7 +186,9 @@ impl Fsck {
         if self.options.repair && compared.differs {
             match &found {
                 Some(found) => {
-                    self.db.archive_replace(found, content.scan.freed).await?;
+                    self.db
+                        .archive_replace(found, content.scan.freed_bytes())
+                        .await?;
                     let spans: Vec<TimeRange> =
                         chain::joined(found.fragments.iter().map(|f| f.fragment.range));
                     self.db.archive_uncover(stream, &spans).await?;
@@ -489,7 +491,9 @@ impl Fsck {
             return Ok(None);
         }
         if elsewhere.is_some() {
-            self.db.archive_replace(&part, content.scan.freed).await?;
+            self.db
+                .archive_replace(&part, content.scan.freed_bytes())
+                .await?;
             return Ok(None);
         }
         Ok(Some(part))

@@ -47,6 +47,9 @@ impl Disks {
         if mount.state() == State::Lost {
             return Err(GapCause::DiskError);
         }
+        if mount.is_full() {
+            return Err(GapCause::DiskFull);
+        }
         pool.offer(state, take)
     }
 

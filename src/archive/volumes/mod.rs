@@ -18,6 +18,7 @@ pub use mark::Mark;
 pub(super) use mount::{Mount, State};
 
 use super::health::{Health, HealthState};
+use super::retention::Forecast;
 use super::volume::Volume;
 use crate::config::{ArchiveConfig, CameraPattern};
 use crate::model::{CameraId, StreamKey, split_path as split};
@@ -36,6 +37,8 @@ pub struct VolumeStatus {
     pub bytes: u64,
     /// On its disk, when it was asked last.
     pub free: Option<u64>,
+    /// How long it lasts, when that was worked out last.
+    pub forecast: Option<Forecast>,
 }
 
 pub(super) struct Volumes {
@@ -88,6 +91,10 @@ impl Volumes {
 
     pub(super) fn all(&self) -> &[Arc<Mount>] {
         &self.all
+    }
+
+    pub(super) fn area_of(&self, stream: &StreamKey) -> Option<String> {
+        self.areas.get().and_then(|of| of(&stream.camera))
     }
 
     /// Where a stream belongs.
@@ -172,6 +179,7 @@ impl Volumes {
             health: m.health(),
             bytes: m.bytes(),
             free: m.free(),
+            forecast: m.forecast(),
         };
         self.all.iter().map(status).collect()
     }

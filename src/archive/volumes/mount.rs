@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
@@ -10,10 +10,12 @@ use uuid::Uuid;
 use super::mark::{self, Entered, Mark, Refused};
 use crate::archive::health::{Health, HealthState, Troubles, cause_of, disk_message, sync_message};
 use crate::archive::ledger::Journal;
+use crate::archive::retention::Forecast;
 use crate::archive::volume::Volume;
 use crate::config::{ArchiveConfig, CameraPattern};
 use crate::model::{Error, GapCause, Result, UtcMicros};
 use crate::store::Database;
+use crate::store::database::Hold;
 
 /// A volume with less than this above its watermark takes no other volume's cameras.
 const SPARE: u64 = 64 << 20;
@@ -42,6 +44,15 @@ pub(in crate::archive) struct Mount {
     state: AtomicU8,
     /// Read back what a crash left on it, in the life of this process.
     recovered: AtomicBool,
+    /// Its files can have holes.
+    can_punch: AtomicBool,
+    /// Nothing but held recordings would fit: it takes no more.
+    full: AtomicBool,
+    forecast: Mutex<Option<Forecast>>,
+    /// The holds that the forecast knew.
+    holds: Mutex<Vec<Hold>>,
+    /// End of the newest recording that went for want of space; `i64::MIN`: none.
+    taken: AtomicI64,
     bytes: AtomicU64,
     /// As told last; `u64::MAX`: never.
     free: AtomicU64,
@@ -68,6 +79,11 @@ impl Mount {
             takes: None,
             state: AtomicU8::new(0),
             recovered: AtomicBool::new(false),
+            can_punch: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            forecast: Mutex::default(),
+            holds: Mutex::default(),
+            taken: AtomicI64::new(i64::MIN),
             bytes: AtomicU64::new(0),
             free: AtomicU64::new(u64::MAX),
             seen: Mutex::default(),
@@ -131,6 +147,54 @@ impl Mount {
 
     pub(in crate::archive) fn set_recovered(&self) {
         self.recovered.store(true, Ordering::Release);
+    }
+
+    pub(in crate::archive) fn can_punch(&self) -> bool {
+        self.can_punch.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::archive) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::archive) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    pub(in crate::archive) fn forecast(&self) -> Option<Forecast> {
+        let known = self.forecast.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    /// Whether these holds are those of the last call.
+    pub(in crate::archive) fn holds_seen(&self, holds: &[Hold]) -> bool {
+        let mut seen = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = *seen == holds;
+        if !same {
+            *seen = holds.to_vec();
+        }
+        same
+    }
+
+    pub(in crate::archive) fn taken(&self) -> Option<UtcMicros> {
+        Some(self.taken.load(Ordering::Relaxed))
+            .filter(|n| *n != i64::MIN)
+            .map(UtcMicros)
+    }
+
+    pub(in crate::archive) fn set_taken(&self, end: UtcMicros) {
+        self.taken.fetch_max(end.micros(), Ordering::Relaxed);
+    }
+
+    /// Whether its disk is the one that was entered. Blocks.
+    pub(in crate::archive) fn is_there(&self) -> bool {
+        let mark = self.seen().mark;
+        mark.is_some() && Mark::of(&self.dir).ok() == mark
+    }
+
+    pub(in crate::archive) fn set_forecast(&self, forecast: Forecast) {
+        let mut known = self.forecast.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(forecast);
     }
 
     pub(in crate::archive) fn bytes(&self) -> u64 {
@@ -238,6 +302,10 @@ impl Mount {
             .volume
             .create(probe)
             .and_then(|file| file.write_at(&[0; 4096], 0).map(|()| file));
+        if written.is_ok() {
+            let holes = self.volume.punch(probe, 0..4096, b"hole").is_ok();
+            self.can_punch.store(holes, Ordering::Relaxed);
+        }
         let state = match written.map(|file| file.sync()) {
             Ok(Ok(())) => State::Up,
             Ok(Err(e)) => {

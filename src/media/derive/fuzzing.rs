@@ -80,7 +80,7 @@ pub fn parameter_sets(data: &[u8]) {
             if units(sample).any(|unit| reserved(codec, unit)) {
                 return;
             }
-            let key = crate::media::ingest_form::is_key(codec, sample);
+            let key = crate::media::ingest_form::is_key(codec, sample) == Some(true);
             assert!(key || refresh(codec, sample) == Refresh::Gradual);
         }
         _ => {}

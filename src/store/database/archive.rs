@@ -35,6 +35,8 @@ pub struct SegmentRow {
     pub ended: UtcMicros,
     /// How much of the file the index describes.
     pub bytes: u64,
+    /// Bytes of these that were given back to the disk while the rest is held.
+    pub freed: u64,
     /// Its fragments follow each other without a hole.
     pub whole: bool,
     /// Nothing will be appended any more.
@@ -44,6 +46,11 @@ pub struct SegmentRow {
 }
 
 impl SegmentRow {
+    /// What it takes of the disk.
+    pub fn kept_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.freed)
+    }
+
     pub fn range(&self) -> TimeRange {
         TimeRange {
             from: self.segment.started,
@@ -72,17 +79,22 @@ pub struct ArchiveCommit {
     /// New or grown files, each with its new fragments only.
     pub segments: Vec<SegmentPart>,
     pub gaps: Vec<Gap>,
+    /// What files say of holes in them; their bytes are given back already.
+    pub tombstones: Vec<Tombstone>,
     /// Recording switched off since (or on again: `None`).
     pub stopped: Vec<(StreamKey, Option<UtcMicros>)>,
 }
 
 impl ArchiveCommit {
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.gaps.is_empty() && self.stopped.is_empty()
+        self.segments.is_empty()
+            && self.gaps.is_empty()
+            && self.tombstones.is_empty()
+            && self.stopped.is_empty()
     }
 }
 
-/// Proof that something was here.
+/// Proof that something was here: a run of fragments of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tombstone {
     pub segment: SegmentId,
@@ -91,8 +103,10 @@ pub struct Tombstone {
     pub range: TimeRange,
     pub first_seq: i64,
     pub last_seq: i64,
-    /// Head of the hash chain at the end of the deleted file.
+    /// Head of the hash chain behind the deleted run: what the next fragment says of the one before.
     pub last_sha256: [u8; 32],
+    /// Where in the file.
+    pub byte_from: u64,
     pub bytes: u64,
     pub rule: String,
     /// `retention`, or the person who ordered it.
@@ -100,6 +114,16 @@ pub struct Tombstone {
     /// The file stays, because other fragments of it are held.
     pub in_part: bool,
     pub deleted_at: UtcMicros,
+}
+
+/// A file that is to go, whole or in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Burial {
+    /// Of the file's row.
+    pub first_seq: i64,
+    /// All of one file; not empty. The second is the end of the last picture that needs the run to be decoded: a hold
+    /// anywhere before it keeps the file as it is.
+    pub runs: Vec<(Tombstone, UtcMicros)>,
 }
 
 /// A range that retention must not touch.
@@ -141,6 +165,17 @@ impl Database {
                 .await
                 .map_err(err)?;
             put_gap(&mut tx, stream, gap.range, gap.cause)
+                .await
+                .map_err(err)?;
+        }
+        for t in &commit.tombstones {
+            let stream = stream_id(&mut tx, &mut streams, &t.stream)
+                .await
+                .map_err(err)?;
+            deleted::put_tombstone(&mut tx, stream, t, true)
+                .await
+                .map_err(err)?;
+            put_gap(&mut tx, stream, t.range, GapCause::Retention)
                 .await
                 .map_err(err)?;
         }
@@ -242,8 +277,8 @@ async fn put_segment(
     }
     let params = params_id(tx, params, &row.params).await?;
     sqlx::query(
-        "INSERT INTO archive_segments (stream, first_seq, id, path, started, ended, init_len, bytes, params, whole, closed, volume) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "INSERT INTO archive_segments (stream, first_seq, id, path, started, ended, init_len, bytes, params, whole, closed, volume, freed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(stream)
     .bind(row.first_seq)
@@ -257,6 +292,7 @@ async fn put_segment(
     .bind(i64::from(row.whole))
     .bind(i64::from(row.closed))
     .bind(row.segment.volume())
+    .bind(i64::try_from(row.freed).unwrap_or(i64::MAX))
     .execute(&mut **tx)
     .await
     .map(|_| ())

@@ -25,7 +25,7 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 use crate::model::{Error, Result, Secret};
 
 pub use access::{SessionRow, TokenRow, UserRow};
-pub use archive::{ArchiveCommit, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
+pub use archive::{ArchiveCommit, Burial, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
 #[doc(hidden)]
 pub use archive::{folded, folded_rows};
 pub use audit::{AuditFilter, AuditRow, NewAuditRow};

@@ -1,7 +1,7 @@
 // The calls of docs/api.md by name.
 import { call, page, send, url, type Page } from './http'
 import type {
-  Camera, CameraWrite, CaseFile, CaseNew, Coverage, DerivedRequest, Exhibit, ExhibitRequest, HealthPart, KeyFrames, Me, Rejected, SavedLayout, SavedLayoutWrite, SourceInfo, SystemInfo, Thumbnail, Time, Track,
+  Camera, CameraWrite, CaseFile, CaseNew, Coverage, DerivedRequest, Exhibit, ExhibitRequest, HealthPart, KeyFrames, Me, Rejected, SavedLayout, SavedLayoutWrite, SourceInfo, Storage, SystemInfo, Thumbnail, Time, Track,
 } from './types'
 
 const id = encodeURIComponent
@@ -31,6 +31,9 @@ export const api = {
   track: (vehicle: string, from: Time, to: Time) => call<Track>(`/vehicles/${id(vehicle)}/track`, { query: { from, to } }),
   sources: () => call<SourceInfo[]>('/sources'),
   rejected: (limit: number) => call<Rejected[]>('/sources/rejected', { query: { limit } }),
+
+  storage: () => call<Storage>('/storage'),
+  liftHold: (hold: string) => call<void>(`/storage/holds/${id(hold)}`, { method: 'DELETE' }),
 
   cases: (query: { state?: string; q?: string; limit?: number; cursor?: string }): Promise<Page<CaseFile>> => page<CaseFile>('/cases', query),
   caseFile: (which: string) => call<CaseFile>(`/cases/${id(which)}`),

@@ -4,7 +4,7 @@ export type Time = string
 
 export type Permission =
   | 'live.view' | 'recording.view' | 'recording.download' | 'position.view' | 'case.read' | 'case.open' | 'case.file'
-  | 'case.close' | 'exhibit.view' | 'exhibit.attach' | 'camera.write' | 'vehicle.write' | 'layout.write' | 'layout.share' | 'audit.read'
+  | 'case.close' | 'exhibit.view' | 'exhibit.attach' | 'hold.write' | 'camera.write' | 'vehicle.write' | 'layout.write' | 'layout.share' | 'audit.read'
   | 'user.write' | 'system.read'
 
 export interface Me {
@@ -47,7 +47,13 @@ export interface StreamState {
   packets_lost: number
   reconnects: number
   recording: boolean
+  transport?: string | null
+  camera_clock?: CameraClock | null
+  camera_clock_reason?: string | null
 }
+
+/** The camera's clock minus the server's. */
+export interface CameraClock { offset_us: number; uncertainty_us: number; method: string }
 
 export interface Camera {
   id: string
@@ -59,6 +65,7 @@ export interface Camera {
   fov_deg: number | null
   record: boolean
   transport: string
+  policies?: Record<string, string | number>
   streams: string[]
   main?: string | null
   sub?: string | null
@@ -86,6 +93,7 @@ export interface CameraWrite {
   main: string
   sub?: string | null
   transport?: string
+  policies?: Record<string, string | number>
   record?: boolean
 }
 
@@ -130,6 +138,14 @@ export interface SourceInfo {
   last_error: string | null
 }
 export interface Rejected { time: Time; source: string; topic: string | null; reason: string; sample: string }
+export interface Volume {
+  name: string; dir: string; state: 'ok' | 'degraded' | 'down'; message: string
+  bytes: number; held_bytes: number; free_bytes: number | null
+  bytes_per_day: number | null; runway_hours: number | null; holds_days: number | null; oldest: Time | null
+  floor: { state: 'unknown' | 'kept' | 'short' | 'broken'; hours: number | null }
+}
+export interface Hold { id: string; camera: string; stream: 'main' | 'sub'; from: Time; to: Time; reason: string; created_at: Time }
+export interface Storage { retention_days: number; legal_floor_days: number; volumes: Volume[]; holds: Hold[] }
 export interface HealthPart { part: string; state: 'ok' | 'degraded' | 'down'; message: string }
 
 /** An arrangement of the wall that was saved; `own`: the asking person may change it. */

@@ -43,6 +43,10 @@ export function openWith(cameras: Openable[], last: string | null): { camera: st
   return found ? { camera: found.id, at: Date.parse(found.durable_until!) - OPEN_BACK_MS } : null
 }
 
+/** That moment if it is recorded, else where recording goes on after it. */
+export const openMoment = (recorded: Recorded, at: number): number =>
+  recorded.spans.some((one) => one.from <= at && at < one.to) ? at : (recorded.spans.find((one) => one.from > at)?.from ?? at)
+
 const SLOT_STEPS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400].map((one) => one * 1_000)
 export const MAX_SLOTS = 40
 

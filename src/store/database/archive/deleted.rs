@@ -4,15 +4,19 @@ use std::collections::HashMap;
 
 use sqlx::{Any, Row, Transaction};
 
-use super::rows::{key_of, tombstone};
-use super::{Hold, Tombstone, put_gap, stream_id};
+use super::rows::{folded, key_of, tombstone, unfold};
+use super::{Burial, Hold, Tombstone, put_gap, stream_id};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{Database, Engine, database_error};
 
+const TOMBSTONE_COLUMNS: &str = "k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, \
+     t.last_sha256, t.byte_from, t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at";
+
 impl Database {
-    /// Takes files out of the index: tombstone and gap in, row out. Returns those it took; what is held by now stays. Their files
-    /// are removed afterwards by the caller.
-    pub async fn archive_bury(&self, tombstones: &[Tombstone]) -> Result<Vec<SegmentId>> {
+    /// Takes files, or runs of their fragments, out of the index: tombstone and gap in, row or fragments out. Returns those it
+    /// took; what is held by now stays as it is. Their bytes are given back afterwards by the caller, who then says so with
+    /// [`Database::archive_bury_done`].
+    pub async fn archive_bury(&self, burials: &[Burial]) -> Result<Vec<SegmentId>> {
         let doing = "record a deletion";
         let err = |e| database_error(doing, e);
         let mut tx = self.begin(doing).await?;
@@ -25,48 +29,42 @@ impl Database {
                 .map_err(err)?;
         }
         let mut streams = HashMap::new();
-        let mut buried = Vec::with_capacity(tombstones.len());
-        for t in tombstones {
-            if is_held(&mut tx, t).await.map_err(err)? {
-                continue;
+        let mut buried = Vec::with_capacity(burials.len());
+        'files: for b in burials {
+            for (t, until) in &b.runs {
+                if is_held(&mut tx, t, *until).await.map_err(err)? {
+                    continue 'files;
+                }
             }
-            buried.push(t.segment);
-            let stream = stream_id(&mut tx, &mut streams, &t.stream)
+            let Some((first, _)) = b.runs.first() else {
+                continue;
+            };
+            let stream = stream_id(&mut tx, &mut streams, &first.stream)
                 .await
                 .map_err(err)?;
-            sqlx::query(
-                "INSERT INTO archive_tombstones (segment, stream, path, from_us, to_us, first_seq, last_seq, \
-                 last_sha256, bytes, deletion_rule, actor, in_part, deleted_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-                 ON CONFLICT (segment, first_seq) DO NOTHING",
-            )
-            .bind(t.segment.to_string())
-            .bind(stream)
-            .bind(t.path.as_str())
-            .bind(t.range.from.micros())
-            .bind(t.range.to.micros())
-            .bind(t.first_seq)
-            .bind(t.last_seq)
-            .bind(t.last_sha256.to_vec())
-            .bind(i64::try_from(t.bytes).unwrap_or(i64::MAX))
-            .bind(t.rule.as_str())
-            .bind(t.actor.as_str())
-            .bind(i64::from(t.in_part))
-            .bind(t.deleted_at.micros())
-            .execute(&mut *tx)
-            .await
-            .map_err(err)?;
-            put_gap(&mut tx, stream, t.range, GapCause::Retention)
-                .await
-                .map_err(err)?;
-            for sql in [
-                "DELETE FROM archive_fragments WHERE stream = $1 AND first_seq = $2",
-                "DELETE FROM archive_segments WHERE stream = $1 AND first_seq = $2",
-            ] {
-                sqlx::query(sql)
-                    .bind(stream)
-                    .bind(t.first_seq)
-                    .execute(&mut *tx)
+            if first.in_part {
+                if !take_out(&mut tx, stream, b).await? {
+                    continue;
+                }
+            } else {
+                for sql in [
+                    "DELETE FROM archive_fragments WHERE stream = $1 AND first_seq = $2",
+                    "DELETE FROM archive_segments WHERE stream = $1 AND first_seq = $2",
+                ] {
+                    sqlx::query(sql)
+                        .bind(stream)
+                        .bind(b.first_seq)
+                        .execute(&mut *tx)
+                        .await
+                        .map_err(err)?;
+                }
+            }
+            buried.push(first.segment);
+            for (t, _) in &b.runs {
+                put_tombstone(&mut tx, stream, t, false)
+                    .await
+                    .map_err(err)?;
+                put_gap(&mut tx, stream, t.range, GapCause::Retention)
                     .await
                     .map_err(err)?;
             }
@@ -75,17 +73,44 @@ impl Database {
         Ok(buried)
     }
 
+    /// The bytes of these files are given back to the disk.
+    pub async fn archive_bury_done(&self, segments: &[SegmentId]) -> Result<()> {
+        let doing = "finish a deletion";
+        let err = |e| database_error(doing, e);
+        let mut tx = self.begin(doing).await?;
+        for id in segments {
+            sqlx::query("UPDATE archive_tombstones SET done = 1 WHERE segment = $1 AND done = 0")
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(err)?;
+        }
+        tx.commit().await.map_err(err)
+    }
+
+    /// Deletions whose bytes are still to be given back, at most `limit`.
+    pub async fn archive_undone(&self, limit: i64) -> Result<Vec<Tombstone>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {TOMBSTONE_COLUMNS} FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
+             WHERE t.done = 0 ORDER BY t.segment, t.first_seq LIMIT $1"
+        )))
+        .bind(limit)
+        .fetch_all(self.read())
+        .await
+        .map_err(|e| database_error("list unfinished deletions", e))?;
+        rows.iter().map(tombstone).collect()
+    }
+
     /// What was deleted of a stream within the range, oldest first.
     pub async fn archive_tombstones(
         &self,
         stream: &StreamKey,
         range: TimeRange,
     ) -> Result<Vec<Tombstone>> {
-        let rows = sqlx::query(
-            "SELECT k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, t.last_sha256, \
-             t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
-             WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 AND t.to_us > $4 ORDER BY t.from_us, t.first_seq",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {TOMBSTONE_COLUMNS} FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
+             WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 AND t.to_us > $4 ORDER BY t.from_us, t.first_seq"
+        )))
         .bind(stream.camera.as_str())
         .bind(stream.role.as_str())
         .bind(range.to.micros())
@@ -94,6 +119,20 @@ impl Database {
         .await
         .map_err(|e| database_error("list deletions", e))?;
         rows.iter().map(tombstone).collect()
+    }
+
+    /// The newest deletion of a stream.
+    pub async fn archive_last_tombstone(&self, stream: &StreamKey) -> Result<Option<Tombstone>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {TOMBSTONE_COLUMNS} FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
+             WHERE k.camera = $1 AND k.role = $2 ORDER BY t.from_us DESC, t.first_seq DESC LIMIT 1"
+        )))
+        .bind(stream.camera.as_str())
+        .bind(stream.role.as_str())
+        .fetch_optional(self.read())
+        .await
+        .map_err(|e| database_error("look up the last deletion", e))?;
+        row.as_ref().map(tombstone).transpose()
     }
 
     /// Whether this file was deleted by a rule (and its removal only has to be finished).
@@ -166,16 +205,95 @@ impl Database {
     }
 }
 
-async fn is_held(tx: &mut Transaction<'static, Any>, t: &Tombstone) -> sqlx::Result<bool> {
+async fn is_held(
+    tx: &mut Transaction<'static, Any>,
+    t: &Tombstone,
+    until: UtcMicros,
+) -> sqlx::Result<bool> {
     sqlx::query(
         "SELECT id FROM archive_holds \
          WHERE camera = $1 AND role = $2 AND from_us < $3 AND to_us > $4 LIMIT 1",
     )
     .bind(t.stream.camera.as_str())
     .bind(t.stream.role.as_str())
-    .bind(t.range.to.micros())
+    .bind(until.max(t.range.to).micros())
     .bind(t.range.from.micros())
     .fetch_optional(&mut **tx)
     .await
     .map(|row| row.is_some())
+}
+
+/// Takes the runs out of a closed file's row. `false`: they are not there (any more), or nothing would be left.
+async fn take_out(tx: &mut Transaction<'static, Any>, stream: i64, b: &Burial) -> Result<bool> {
+    let err = |e| database_error("record a deletion", e);
+    let found: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT fragments FROM archive_segments WHERE stream = $1 AND first_seq = $2 AND closed = 1",
+    )
+    .bind(stream)
+    .bind(b.first_seq)
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(err)?
+    .flatten();
+    let (Some(found), Some((first, _))) = (found, b.runs.first()) else {
+        return Ok(false);
+    };
+    let goes = |seq: i64| {
+        let inside = |t: &Tombstone| (t.first_seq..=t.last_seq).contains(&seq);
+        b.runs.iter().any(|(t, _)| inside(t))
+    };
+    let mut fragments = unfold(&found, first.segment)?;
+    let before = fragments.len();
+    let freed: u64 = fragments
+        .iter()
+        .filter(|f| goes(f.fragment.seq))
+        .map(|f| u64::from(f.fragment.len))
+        .sum();
+    fragments.retain(|f| !goes(f.fragment.seq));
+    if fragments.is_empty() || fragments.len() == before {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE archive_segments SET fragments = $1, freed = freed + $2, whole = 0 \
+         WHERE stream = $3 AND first_seq = $4",
+    )
+    .bind(folded(&fragments))
+    .bind(i64::try_from(freed).unwrap_or(i64::MAX))
+    .bind(stream)
+    .bind(b.first_seq)
+    .execute(&mut **tx)
+    .await
+    .map_err(err)?;
+    Ok(true)
+}
+
+pub(super) async fn put_tombstone(
+    tx: &mut Transaction<'static, Any>,
+    stream: i64,
+    t: &Tombstone,
+    done: bool,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO archive_tombstones (segment, stream, path, from_us, to_us, first_seq, last_seq, last_sha256, byte_from, \
+         bytes, deletion_rule, actor, in_part, deleted_at, done) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (segment, first_seq) DO NOTHING",
+    )
+    .bind(t.segment.to_string())
+    .bind(stream)
+    .bind(t.path.as_str())
+    .bind(t.range.from.micros())
+    .bind(t.range.to.micros())
+    .bind(t.first_seq)
+    .bind(t.last_seq)
+    .bind(t.last_sha256.to_vec())
+    .bind(i64::try_from(t.byte_from).unwrap_or(i64::MAX))
+    .bind(i64::try_from(t.bytes).unwrap_or(i64::MAX))
+    .bind(t.rule.as_str())
+    .bind(t.actor.as_str())
+    .bind(i64::from(t.in_part))
+    .bind(t.deleted_at.micros())
+    .bind(i64::from(done))
+    .execute(&mut **tx)
+    .await
+    .map(|_| ())
 }

@@ -10,7 +10,7 @@ use super::{FragmentRow, SegmentPart, SegmentRow};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{Database, database_error};
 
-pub(super) const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.whole, \
+pub(super) const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.freed, s.whole, \
      s.closed, s.fragments, p.content";
 
 impl Database {
@@ -319,6 +319,91 @@ impl Database {
         .await
         .map_err(|e| database_error("list the oldest recordings", e))?;
         rows.iter().map(|row| segment(row, &key_of(row)?)).collect()
+    }
+
+    /// As `archive_oldest`, of one stream.
+    pub async fn archive_oldest_of(
+        &self,
+        volume: &str,
+        stream: &StreamKey,
+        after: (UtcMicros, &str),
+        limit: i64,
+    ) -> Result<Vec<SegmentRow>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {SEGMENT_COLUMNS} FROM archive_streams t \
+             JOIN archive_segments s ON s.stream = t.id JOIN archive_params p ON p.id = s.params \
+             WHERE t.camera = $1 AND t.role = $2 AND s.volume = $3 AND s.closed = 1 \
+             AND (s.started > $4 OR (s.started = $5 AND s.id > $6)) ORDER BY s.started, s.id LIMIT $7"
+        )))
+        .bind(stream.camera.as_str())
+        .bind(stream.role.as_str())
+        .bind(volume)
+        .bind(after.0.micros())
+        .bind(after.0.micros())
+        .bind(after.1)
+        .bind(limit)
+        .fetch_all(self.read())
+        .await
+        .map_err(|e| database_error("list the oldest recordings", e))?;
+        rows.iter().map(|row| segment(row, stream)).collect()
+    }
+
+    /// Bytes of the files of a volume that begin at or after `since`, and when the first of them begins.
+    pub async fn archive_recorded_since(
+        &self,
+        volume: &str,
+        since: UtcMicros,
+    ) -> Result<(u64, Option<UtcMicros>)> {
+        let doing = "measure what is recorded";
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes, MIN(started) AS first FROM archive_segments \
+             WHERE volume = $1 AND started >= $2",
+        )
+        .bind(volume)
+        .bind(since.micros())
+        .fetch_one(self.read())
+        .await
+        .map_err(|e| database_error(doing, e))?;
+        let read = || -> sqlx::Result<(i64, Option<i64>)> {
+            Ok((row.try_get("bytes")?, row.try_get("first")?))
+        };
+        let (bytes, first) = read().map_err(|e| database_error(doing, e))?;
+        Ok((u64::try_from(bytes).unwrap_or(0), first.map(UtcMicros)))
+    }
+
+    /// When the oldest file of a volume begins.
+    pub async fn archive_oldest_time(&self, volume: &str) -> Result<Option<UtcMicros>> {
+        let first: Option<i64> =
+            sqlx::query_scalar("SELECT MIN(started) FROM archive_segments WHERE volume = $1")
+                .bind(volume)
+                .fetch_one(self.read())
+                .await
+                .map_err(|e| database_error("look up the oldest recording", e))?;
+        Ok(first.map(UtcMicros))
+    }
+
+    /// Bytes of a stream's files on a volume that lie wholly in the range.
+    pub async fn archive_bytes_inside(
+        &self,
+        volume: &str,
+        stream: &StreamKey,
+        range: TimeRange,
+    ) -> Result<u64> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(s.bytes - s.freed), 0) AS BIGINT) FROM archive_streams t \
+             JOIN archive_segments s ON s.stream = t.id \
+             WHERE t.camera = $1 AND t.role = $2 AND s.volume = $3 AND s.started >= $4 AND s.started < $5 AND s.ended <= $6",
+        )
+        .bind(stream.camera.as_str())
+        .bind(stream.role.as_str())
+        .bind(volume)
+        .bind(range.from.micros())
+        .bind(range.to.micros())
+        .bind(range.to.micros())
+        .fetch_one(self.read())
+        .await
+        .map_err(|e| database_error("add up what is held", e))?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
     pub(super) async fn parts(

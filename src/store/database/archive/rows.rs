@@ -129,6 +129,7 @@ pub(super) fn segment(row: &AnyRow, stream: &StreamKey) -> Result<SegmentRow> {
         let started: i64 = row.try_get("started")?;
         let init_len: i64 = row.try_get("init_len")?;
         let bytes: i64 = row.try_get("bytes")?;
+        let freed: i64 = row.try_get("freed")?;
         let content: String = row.try_get("content")?;
         let first_seq = row.try_get("first_seq")?;
         let ended = UtcMicros(row.try_get("ended")?);
@@ -145,6 +146,7 @@ pub(super) fn segment(row: &AnyRow, stream: &StreamKey) -> Result<SegmentRow> {
             first_seq,
             ended,
             bytes: u64::try_from(bytes).unwrap_or(0),
+            freed: u64::try_from(freed).unwrap_or(0),
             whole,
             closed,
             params: content.into(),
@@ -212,6 +214,7 @@ pub(super) fn tombstone(row: &AnyRow) -> Result<Tombstone> {
         let id: String = row.try_get("segment")?;
         let sha: Vec<u8> = row.try_get("last_sha256")?;
         let bytes: i64 = row.try_get("bytes")?;
+        let byte_from: i64 = row.try_get("byte_from")?;
         let path = row.try_get("path")?;
         let from = UtcMicros(row.try_get("from_us")?);
         let to = UtcMicros(row.try_get("to_us")?);
@@ -230,6 +233,7 @@ pub(super) fn tombstone(row: &AnyRow) -> Result<Tombstone> {
                 last_seq,
                 last_sha256: <[u8; 32]>::try_from(sha)
                     .map_err(|_| bad_row(format!("the tombstone of {segment} is damaged")))?,
+                byte_from: u64::try_from(byte_from).unwrap_or(0),
                 bytes: u64::try_from(bytes).unwrap_or(0),
                 rule,
                 actor,

@@ -3,6 +3,7 @@ import devices from './devices'
 import frame from './frame'
 import map from './map'
 import playback from './playback'
+import storage from './storage'
 import wall from './wall'
 
-export default { ...frame, ...wall, ...map, ...playback, ...cases, ...devices }
+export default { ...frame, ...wall, ...map, ...playback, ...cases, ...devices, ...storage }
