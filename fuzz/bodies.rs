@@ -54,7 +54,9 @@ pub const ALL: &[Target] = &[
     target("ingest_message", media::ingest_message),
     target("live_fragments", archive::live_fragments),
     target("live_message", live_message),
+    target("mp4_movie", media::mp4_movie),
     target("nmea", nmea_sentences),
+    target("parameter_sets", media::parameter_sets),
     target("position_json", position_json),
     target("range_header", range_header),
     // Its input says how long frames are.

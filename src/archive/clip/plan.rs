@@ -252,10 +252,11 @@ impl Plan {
                 Some(_) | None => at.saturating_add(i64::from(s.duration)),
             };
             // From the end of the sample before and not from its own time: what one rounds away the next makes up for.
-            let duration = u32::try_from(self.scaled(until) - self.placed)
+            let duration = u32::try_from(self.scaled(until).saturating_sub(self.placed))
                 .unwrap_or(0)
                 .max(1);
-            let offset = self.scaled(at + i64::from(s.offset)) - self.scaled(at);
+            let shown = self.scaled(at.saturating_add(i64::from(s.offset)));
+            let offset = shown.saturating_sub(self.scaled(at));
             self.video.durations.push(duration);
             self.video.offsets.push(i32::try_from(offset).unwrap_or(0));
             self.video.sizes.push(s.size);
