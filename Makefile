@@ -10,6 +10,9 @@ BIN := $(or $(CARGO_TARGET_DIR),target)
 UI_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) \
 	$(wildcard web/index.html web/vite.config.ts web/tsconfig.json web/package.json web/package-lock.json)
 FUZZ_SECONDS ?= 30
+CAMERAS ?= 32,200
+SECONDS ?= 20
+ROUNDS ?= 3
 
 # One header line per step, so that the end of a long log says where it stopped.
 step = @printf '\n=== %s\n' "$(1)"
@@ -65,6 +68,7 @@ fix: ## Mend what tools can mend: format, lint suggestions
 lint: ## clippy on everything, warnings are errors
 	$(call step,lints: cargo clippy)
 	@$(CARGO) clippy --locked --all-targets -- -D warnings
+	@$(CARGO) clippy --locked --package zhenbei-bench-archive -- -D warnings
 
 layers: ## Only the rules of the house: imports one way, file length, docs name what exists
 	@$(CARGO) test --locked --test layers
@@ -97,7 +101,7 @@ demo-check: setup build-release ## Drive the whole main job through the public A
 
 # --- other ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check-config openapi docs screenshots bench fuzz test-holds advisories clean
+.PHONY: check-config openapi docs screenshots bench bench-archive fuzz test-holds advisories clean
 check-config: build ## Check config/zhenbei.toml
 	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
 
@@ -117,8 +121,12 @@ screenshots: setup-test build ## Take the pictures in docs/screenshots from a ru
 bench: ## Measure the hot paths beside their references
 	@$(CARGO) bench --locked --bench hot_paths
 
-fuzz: ## Run every fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
-	@scripts/fuzz.sh $(FUZZ_SECONDS)
+bench-archive: build-release ## What recording costs beside its floor and ffmpeg (CAMERAS=32,200 SECONDS=20 ROUNDS=3)
+	@$(CARGO) run --locked --release --package zhenbei-bench-archive -- --binary $(BIN)/release/zhenbei \
+		--scratch $(BIN)/bench-archive --cameras $(CAMERAS) --seconds $(SECONDS) --rounds $(ROUNDS)
+
+fuzz: ## Run every fuzz target for FUZZ_SECONDS or FUZZ_RUNS executions (nightly Rust, cargo-fuzz; FUZZ_TARGETS="…" for some)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) scripts/fuzz.sh $(FUZZ_TARGETS)
 
 advisories: ## Known vulnerabilities of dependencies (fetches the advisory database: needs the internet)
 	@$(CARGO) deny --locked check advisories

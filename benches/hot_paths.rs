@@ -49,6 +49,7 @@ fn frame(params: &Arc<StreamParams>, n: i64) -> Item {
         key: n % 25 == 0,
         data: Bytes::from_static(&[0; PICTURE]),
         lost: 0,
+        camera_clock: zhenbei::model::CameraClock::default(),
         params: Arc::clone(params),
     }))
 }

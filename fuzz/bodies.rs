@@ -1,26 +1,86 @@
 //! What each fuzz target does with its bytes. Also replayed over the corpus on stable Rust by `tests/fuzz_corpus.rs`.
 //!
-//! A new parser gets a function here, a file of its name in `fuzz_targets/`, an entry in [`ALL`] and a corpus folder.
+//! A new parser gets a function here (or in its room's `fuzzing` module when it is private), an entry in [`ALL`], a file of its
+//! name in `fuzz_targets/`, a `[[bin]]` and a corpus folder.
 
 use std::path::Path;
 
 use zhenbei::api::range::{Wanted, wanted};
+use zhenbei::archive::fuzzing as archive;
 use zhenbei::config::{Environment, parse, parse_site};
 use zhenbei::fleet::decode::{json, nmea};
 use zhenbei::fleet::topic::TopicFilter;
 use zhenbei::live::{Header, Request};
+use zhenbei::media::fuzzing as media;
+use zhenbei::model::{self, CameraPolicies};
+use zhenbei::store::database::folded_rows;
+use zhenbei::video::fuzzing as video;
 
-pub type Body = fn(&[u8]);
+use super::meter;
 
-pub const ALL: &[(&str, Body)] = &[
-    ("config", config),
-    ("position_json", position_json),
-    ("nmea", nmea_sentences),
-    ("site", site),
-    ("topic", topic),
-    ("range_header", range_header),
-    ("live_message", live_message),
+pub struct Target {
+    pub name: &'static str,
+    pub body: fn(&[u8]),
+    /// Memory a body may hold beside [`PER_BYTE`] for each byte of its input.
+    pub memory: usize,
+}
+
+/// Values are larger than the bytes that ask for them (a sample of 2 bytes is one of 16), and vectors double.
+const PER_BYTE: usize = 64;
+const USUAL: usize = 256 << 10;
+
+const fn target(name: &'static str, body: fn(&[u8])) -> Target {
+    Target {
+        name,
+        body,
+        memory: USUAL,
+    }
+}
+
+const fn with_memory(name: &'static str, body: fn(&[u8]), memory: usize) -> Target {
+    Target { name, body, memory }
+}
+
+pub const ALL: &[Target] = &[
+    target("access_unit", access_unit),
+    target("camera_address", video::camera_address),
+    target("camera_clock", video::camera_clock),
+    target("camera_policies", camera_policies),
+    target("clip_plan", archive::clip_plan),
+    with_memory("config", config, 4 << 20),
+    target("fragment", archive::fragment),
+    target("index_rows", folded_rows),
+    target("ingest_message", media::ingest_message),
+    target("live_fragments", archive::live_fragments),
+    target("live_message", live_message),
+    target("nmea", nmea_sentences),
+    target("position_json", position_json),
+    target("range_header", range_header),
+    // Its input says how long frames are.
+    with_memory("recorded_frames", archive::recorded_frames, 2 << 20),
+    target("rtp_packets", media::rtp_packets),
+    target("sample_table", archive::sample_table),
+    target("segment_head", archive::segment_head),
+    // Looks four megabytes ahead for what is whole behind damage.
+    with_memory("segment_scan", archive::segment_scan, 6 << 20),
+    with_memory("site", site, 4 << 20),
+    target("stream_params", archive::stream_params),
+    target("topic", topic),
+    // Room for a whole message is made as soon as its length is known and below the limit (24 MiB).
+    with_memory("worker_messages", media::worker_messages, 50 << 20),
 ];
+
+/// One execution, with its memory counted.
+pub fn run(target: &Target, data: &[u8]) {
+    let held = meter::most_held(|| (target.body)(data));
+    let allowed = target.memory + PER_BYTE * data.len();
+    assert!(
+        held <= allowed,
+        "{} held {held} bytes for an input of {}",
+        target.name,
+        data.len()
+    );
+}
 
 /// Reading twice gives the same, and every complaint stands on a line that exists.
 pub fn config(data: &[u8]) {
@@ -156,5 +216,35 @@ pub fn live_message(data: &[u8]) {
     if let Some((header, payload)) = Header::parse(data) {
         let again = header.with_payload(payload);
         assert_eq!(Header::parse(&again), Some((header, payload)));
+    }
+}
+
+/// Both back-ends say the same of an H.265 picture.
+pub fn access_unit(data: &[u8]) {
+    media::access_unit(data);
+    assert_eq!(media::is_h265_key(data), video::is_irap(data));
+}
+
+/// A word of any policy, a policy for certificates, or all policies of a camera as JSON.
+pub fn camera_policies(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    macro_rules! word {
+        ($($kind:ident)*) => {$(
+            if let Ok(word) = text.parse::<model::$kind>() {
+                assert_eq!(word.to_string(), text);
+            }
+        )*};
+    }
+    word!(Transport TeardownPolicy InitialTimestampPolicy InitialSequencePolicy UnknownRtcpSsrcPolicy
+        UnassignedChannelPolicy SessionIdPolicy TimestampJumpPolicy KeepalivePolicy SoundPolicy);
+    if let Ok(tls) = text.parse::<model::TlsPolicy>() {
+        assert_eq!(tls.to_string().parse(), Ok(tls));
+    }
+    if let Ok(policies) = serde_json::from_str::<CameraPolicies>(text) {
+        let again = serde_json::from_value::<CameraPolicies>(policies.to_json());
+        assert!(again.is_ok_and(|again| again == policies));
+        assert_eq!(policies.check().is_ok(), policies.reorder_wait_ms <= 5_000);
     }
 }

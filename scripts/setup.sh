@@ -2,7 +2,7 @@
 # Installs what this project needs and this machine lacks. Safe to run again; quick when nothing is missing.
 #
 #   scripts/setup.sh --for demo    what `make demo` needs (default)
-#   scripts/setup.sh --for test    also what the tests need: PostgreSQL, chromium, cargo-deny
+#   scripts/setup.sh --for test    also what the tests need: PostgreSQL, chromium, VLC, cargo-deny
 #
 # Debian 12 packages come through apt (as root, or with sudo), npm packages through `npm ci`, cargo-deny through cargo.
 # No service that comes with a package is started or enabled: demo and tests start their own, on their own ports.
@@ -44,7 +44,7 @@ packages=(
 )
 services=(mosquitto redis-server)
 if [ "$purpose" = test ]; then
-    packages+=(postgresql chromium mosquitto-clients unzip)
+    packages+=(postgresql chromium mosquitto-clients unzip vlc-bin vlc-plugin-base)
     services+=(postgresql)
 fi
 

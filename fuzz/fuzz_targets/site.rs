@@ -1,7 +1,6 @@
 #![no_main]
 
-#[path = "../bodies.rs"]
-#[allow(dead_code, reason = "each target runs one")]
-mod bodies;
+#[path = "../run.rs"]
+mod run;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::site(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| run::one("site", data));

@@ -12,10 +12,10 @@ use super::files::Sendable;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
 use crate::access::{Action, Actor, Permission, audited};
-use crate::live::CameraView;
+use crate::live::{CameraView, ClockView};
 use crate::model::{
-    AreaCode, Camera, CameraId, Error, GeoPoint, Secret, StreamKey, StreamRole, Transport,
-    UtcMicros,
+    AreaCode, Camera, CameraClock, CameraId, CameraPolicies, Error, GeoPoint, Secret, StreamKey,
+    StreamRole, Transport, UtcMicros, check_transport,
 };
 
 const TAG: &str = "cameras";
@@ -41,9 +41,14 @@ pub(super) struct CameraInput {
     pub main: Secret,
     #[schema(value_type = Option<String>)]
     pub sub: Option<Secret>,
+    /// `tcp`, `udp`, `http`, `tls`, `multicast` or `auto`.
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     pub transport: Transport,
+    /// What of its misbehaviour is borne (docs/cameras.md); what is left out has its default.
+    #[schema(value_type = Option<Object>)]
+    #[serde(default)]
+    pub policies: CameraPolicies,
     #[serde(default = "yes")]
     pub record: bool,
 }
@@ -54,6 +59,16 @@ fn yes() -> bool {
 
 impl CameraInput {
     fn camera(self) -> ApiResult<Camera> {
+        let wrong = |why: String| Error::invalid("bad_camera", why);
+        self.policies.check().map_err(wrong)?;
+        for url in std::iter::once(&self.main).chain(&self.sub) {
+            // An address of another kind is refused where it is used, with what to write instead.
+            if let Some(scheme) = url.reveal().split_once("://").map(|(scheme, _)| scheme)
+                && scheme.eq_ignore_ascii_case("rtsps")
+            {
+                check_transport("rtsps", self.transport).map_err(wrong)?;
+            }
+        }
         Ok(Camera {
             id: self.id,
             name: self.name,
@@ -64,6 +79,7 @@ impl CameraInput {
             main: self.main,
             sub: self.sub,
             transport: self.transport,
+            policies: self.policies,
             record: self.record,
         })
     }
@@ -251,6 +267,12 @@ pub(super) struct CoverageView {
     pub durable_until: Option<UtcMicros>,
     pub spans: Vec<SpanView>,
     pub gaps: Vec<GapView>,
+    /// The camera's clock minus the recording's time, at the newest picture of the range.
+    pub camera_clock: Option<ClockView>,
+    /// Why `camera_clock` is null.
+    pub camera_clock_reason: Option<&'static str>,
+    /// The recording's time minus the server's clock there, in microseconds: not zero after that clock was set back.
+    pub recording_ahead_us: i64,
 }
 
 /// What is recorded and what is missing, with the cause.
@@ -263,7 +285,9 @@ pub(super) async fn coverage(
     Params(query): Params<RangeQuery>,
 ) -> ApiResult<Json<CoverageView>> {
     let key = key(&id, query.stream.as_deref())?;
-    let coverage = api.playback.coverage(&actor, &key, query.range()?).await?;
+    let range = query.range()?;
+    let coverage = api.playback.coverage(&actor, &key, range).await?;
+    let clock = api.playback.clock_before(&key, range.to).await?;
     Ok(Json(CoverageView {
         stream: coverage.stream.role.as_str(),
         durable_until: coverage.durable_until,
@@ -284,6 +308,9 @@ pub(super) async fn coverage(
                 cause: cause.as_str(),
             })
             .collect(),
+        camera_clock: ClockView::of(clock.camera),
+        camera_clock_reason: clock.camera.reason().map(|why| why.as_str()),
+        recording_ahead_us: clock.ahead_us,
     }))
 }
 
@@ -301,6 +328,7 @@ pub(super) async fn clip(
     let key = key(&id, query.stream.as_deref())?;
     let range = query.range()?;
     let clip = api.playback.clip(&actor, &key, range).await?;
+    let clock = api.playback.clock_before(&key, clip.delivered().to).await?;
     let file = Sendable {
         len: clip.len(),
         etag: clip.etag().to_owned(),
@@ -309,6 +337,7 @@ pub(super) async fn clip(
         extra: vec![
             ("zhenbei-from", clip.delivered().from.to_string()),
             ("zhenbei-to", clip.delivered().to.to_string()),
+            ("zhenbei-camera-clock", clock_header(clock.camera)),
         ],
     };
     Ok(match file.answer(&headers) {
@@ -318,6 +347,21 @@ pub(super) async fn clip(
         }
         Err(answer) => *answer,
     })
+}
+
+/// The camera's clock minus the clip's times, at its end.
+fn clock_header(clock: CameraClock) -> String {
+    match clock {
+        CameraClock::Known {
+            offset_us,
+            uncertainty_us,
+            method,
+        } => format!(
+            "offset_us={offset_us}; uncertainty_us={uncertainty_us}; method={}",
+            method.as_str()
+        ),
+        CameraClock::Unknown(why) => format!("unknown; reason={}", why.as_str()),
+    }
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

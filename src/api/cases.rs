@@ -15,8 +15,9 @@ use super::files::Sendable;
 use super::page::next_link;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
+use crate::access::Actor;
 use crate::casefile::{CaseFile, CaseQuery, NewCase};
-use crate::evidence::{NewExhibit, Reading, Subject};
+use crate::evidence::{Make, NewDerived, NewExhibit, Reading, Subject};
 use crate::model::{
     CameraId, Case, CaseAction, CaseEvent, CaseId, CaseState, Error, Exhibit, ExhibitFile,
     ExhibitId, ExhibitState, TimeRange, UtcMicros, VehicleId,
@@ -144,7 +145,7 @@ impl From<ExhibitFile> for FileView {
 pub(super) struct ExhibitView {
     id: String,
     case: String,
-    /// `clip`, `track`
+    /// `clip`, `track`; made of a clip: `exact_cut`, `still`, `contact_sheet`, `low_copy`
     kind: &'static str,
     /// `working`, `ready`, `failed`
     state: &'static str,
@@ -161,6 +162,11 @@ pub(super) struct ExhibitView {
     #[schema(value_type = String, format = DateTime)]
     created_at: UtcMicros,
     files: Vec<FileView>,
+    /// The exhibit this one was made of.
+    derived_from: Option<String>,
+    /// How: `name`, `version`, `parameters`; once it is ready also `encoder`, `settings`, `pictures`, `audio`, `made_at_us`.
+    #[schema(value_type = Option<Object>)]
+    recipe: Option<serde_json::Value>,
 }
 
 impl From<Exhibit> for ExhibitView {
@@ -193,6 +199,8 @@ impl From<Exhibit> for ExhibitView {
             created_by: x.created_by,
             created_at: x.created_at,
             files: x.files.into_iter().map(FileView::from).collect(),
+            derived_from: x.derived_from.map(|id| id.to_string()),
+            recipe: x.recipe,
         }
     }
 }
@@ -388,7 +396,85 @@ pub(super) async fn attach(
     let request = input.request()?;
     let case = CaseId::parse(&id)?;
     let exhibit = api.exhibits.attach(&actor, case, request).await?;
-    let exhibit = api.exhibits.settled(&actor, case, exhibit.id, WAIT).await?;
+    settled(&api, &actor, case, exhibit.id).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DerivedInput {
+    /// `exact_cut` (`from`, `to`), `still` (`at`), `contact_sheet` (`columns`, `rows`), `low_copy` (`from`, `to` or neither)
+    kind: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    from: Option<UtcMicros>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    to: Option<UtcMicros>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<UtcMicros>,
+    /// 1 to 8; 4 when absent.
+    columns: Option<u32>,
+    /// 1 to 12; 5 when absent.
+    rows: Option<u32>,
+    /// That of the exhibit it is made of when absent.
+    purpose: Option<String>,
+}
+
+impl DerivedInput {
+    fn request(self) -> ApiResult<NewDerived> {
+        let range = match (self.from, self.to) {
+            (Some(from), Some(to)) => Some(TimeRange::new(from, to)?),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(Error::invalid("bad_range", "name both `from` and `to`").into());
+            }
+        };
+        let missing =
+            |what: &str| Error::invalid("bad_request", format!("`{}` needs {what}", self.kind));
+        let make = match self.kind.as_str() {
+            "exact_cut" => Make::ExactCut(range.ok_or_else(|| missing("`from` and `to`"))?),
+            "still" => Make::Still(self.at.ok_or_else(|| missing("`at`"))?),
+            "contact_sheet" => Make::ContactSheet {
+                columns: self.columns.unwrap_or(4),
+                rows: self.rows.unwrap_or(5),
+            },
+            "low_copy" => Make::LowCopy(range),
+            other => {
+                return Err(Error::invalid(
+                    "bad_request",
+                    format!("`{other}` cannot be made of an exhibit; `exact_cut`, `still`, `contact_sheet` and `low_copy` can"),
+                )
+                .into());
+            }
+        };
+        Ok(NewDerived {
+            make,
+            purpose: self.purpose,
+        })
+    }
+}
+
+/// Makes something of an exhibit's clip and attaches it beside. The clip stays what it is.
+#[utoipa::path(post, path = "/cases/{id}/exhibits/{xid}/derived", tag = TAG, request_body = DerivedInput,
+    responses((status = 201, body = ExhibitView), (status = 202, body = ExhibitView, description = "still being made"),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+pub(super) async fn derive(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path((id, xid)): Path<(String, String)>,
+    Body(input): Body<DerivedInput>,
+) -> ApiResult<(StatusCode, Json<ExhibitView>)> {
+    let (case, parent) = (CaseId::parse(&id)?, ExhibitId::parse(&xid)?);
+    let request = input.request()?;
+    let exhibit = api.exhibits.derive(&actor, case, parent, request).await?;
+    settled(&api, &actor, case, exhibit.id).await
+}
+
+async fn settled(
+    api: &Api,
+    actor: &Actor,
+    case: CaseId,
+    id: ExhibitId,
+) -> ApiResult<(StatusCode, Json<ExhibitView>)> {
+    let exhibit = api.exhibits.settled(actor, case, id, WAIT).await?;
     let status = match exhibit.state {
         ExhibitState::Working => StatusCode::ACCEPTED,
         ExhibitState::Ready | ExhibitState::Failed => StatusCode::CREATED,

@@ -81,6 +81,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cases::act))
         .routes(routes!(cases::exhibits, cases::attach))
         .routes(routes!(cases::exhibit))
+        .routes(routes!(cases::derive))
         .routes(routes!(cases::file))
         .routes(routes!(cases::bundle))
         .routes(routes!(audit::list))

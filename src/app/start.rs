@@ -25,7 +25,7 @@ use crate::store::blobs::Folder;
 use crate::store::live::{MemoryLive, RedisLive};
 use crate::store::{Blobs, Database, LiveState};
 use crate::telemetry::Numbers;
-use crate::video::{RtspRunner, Video};
+use crate::video::{Sessions, Video};
 
 /// The account made at the very first start. The caller hands its password on once; only its hash is kept here.
 pub struct FirstSignIn {
@@ -112,11 +112,21 @@ impl Daemon {
         let (r, stop) = (register.clone(), base.token());
         base.spawn(async move { r.run(stop).await });
         base.spawn(watchdog(db.clone(), base.token()));
+        // Stops after the cameras: some of them are watched by its workers.
+        let (m, stop) = (media.clone(), base.token());
+        base.spawn(async move {
+            stop.cancelled().await;
+            m.stop().await;
+        });
 
         // The archive stops after the cameras: it writes down how their sessions end.
         let mut archiving = Stage::archive();
         let mut cameras_stage = Stage::new("cameras");
-        let runner = Arc::new(RtspRunner::new(&config.video, Arc::clone(&clock)));
+        let runner = Arc::new(Sessions::new(
+            &config.video,
+            Arc::clone(&clock),
+            media.clone(),
+        ));
         let (video, supervise) = Video::start(
             config.video.clone(),
             Arc::clone(&clock),
@@ -168,6 +178,7 @@ impl Daemon {
             sources: Arc::new(rooms),
             clock: Arc::clone(&clock),
             changes: cases.announcer(),
+            scratch: data.join("derive"),
         });
         services.spawn(copier.run(services.token()));
         let events = Events::new(
@@ -179,11 +190,6 @@ impl Daemon {
         let (e, stop) = (events.clone(), services.token());
         services.spawn(async move { e.run(stop).await });
         let sources = Sources::new(video.clone(), &media, Arc::clone(&clock));
-        let (m, stop) = (media.clone(), services.token());
-        services.spawn(async move {
-            stop.cancelled().await;
-            m.stop().await;
-        });
         let playback = Playback::new(
             archive.clone(),
             video.clone(),

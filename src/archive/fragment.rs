@@ -11,15 +11,20 @@ use super::init::{role_code, role_of};
 use super::samples::{AudioSample, AudioTable, SampleTable, VideoSample};
 use super::timeline::Take;
 use super::track::{AUDIO_TRACK, VIDEO_TRACK};
-use crate::model::{CameraId, GapCause, SegmentId, StreamKey, TimeRange, UtcMicros};
+use crate::model::{
+    CameraClock, CameraId, FragmentClock, GapCause, SegmentId, StreamKey, TimeRange, UtcMicros,
+};
 
 const FRAGMENT_UUID: [u8; 16] = *b"zhenbei:fragment";
-const VERSION: u8 = 1;
+/// 2 added the clocks at the end of the box.
+const VERSION: u8 = 2;
 /// Where the hash field of a fragment begins and what it covers.
-const HASH_AT: usize = 8 + 16;
-const HASHED_FROM: usize = HASH_AT + 32;
+pub(super) const HASH_AT: usize = 8 + 16;
+pub(super) const HASHED_FROM: usize = HASH_AT + 32;
 /// Bytes that tell the length of the whole fragment.
 pub(super) const PREFIX: usize = HASHED_FROM + 8;
+/// Bytes that tell also whose file the fragment is of.
+pub(super) const NAMED: usize = PREFIX + 8 + 32 + 16;
 /// No fragment is longer; a length above this is damage.
 pub(super) const LONGEST: usize = 64 << 20;
 
@@ -44,6 +49,7 @@ pub(super) struct Header {
     pub(super) gap: Option<(UtcMicros, GapCause)>,
     pub(super) received: (UtcMicros, UtcMicros),
     pub(super) lost: u32,
+    pub(super) clock: FragmentClock,
     pub(super) key: bool,
     pub(super) session: bool,
 }
@@ -205,7 +211,7 @@ fn table(take: &Take, file: &mut Clockwork) -> SampleTable {
     }
 }
 
-fn header(b: &mut Boxes, h: &Header) {
+pub(super) fn header(b: &mut Boxes, h: &Header) {
     b.nest(b"uuid", |b| {
         b.bytes(&FRAGMENT_UUID);
         b.zeros(32); // hash, filled in at the end
@@ -226,6 +232,11 @@ fn header(b: &mut Boxes, h: &Header) {
         let camera = h.stream.camera.as_str().as_bytes();
         b.u8(u8::try_from(camera.len()).unwrap_or(u8::MAX));
         b.bytes(camera);
+        let (code, offset, uncertainty) = h.clock.camera.to_parts();
+        b.u8(code);
+        b.i64(offset);
+        b.u32(uncertainty);
+        b.i64(h.clock.ahead_us);
     });
 }
 
@@ -273,12 +284,18 @@ pub(super) fn length(prefix: &[u8]) -> Option<usize> {
         return None;
     }
     at.slice(32)?;
-    if at.u8()? != VERSION {
+    if !(1..=VERSION).contains(&at.u8()?) {
         return None;
     }
     at.slice(3)?;
     let n = usize::try_from(at.u32()?).ok()?;
     (n > PREFIX && n <= LONGEST).then_some(n)
+}
+
+/// The file that the fragment that begins here says it is of, from its first `NAMED` bytes.
+pub(super) fn segment(prefix: &[u8]) -> Option<SegmentId> {
+    let mut at = Input(prefix.get(NAMED - 16..)?);
+    at.array().map(uuid::Uuid::from_bytes).map(SegmentId)
 }
 
 /// Where in `bytes` the type of the next fragment's first box is: the fragment may begin four bytes before.
@@ -363,7 +380,7 @@ pub(super) fn read(fragment: &[u8], started: UtcMicros, audio_rate: Option<u32>)
                 });
             }
             table.audio = Some(AudioTable {
-                start: start - zero,
+                start: start.checked_sub(zero)?,
                 samples,
             });
         }
@@ -376,9 +393,10 @@ pub(super) fn read(fragment: &[u8], started: UtcMicros, audio_rate: Option<u32>)
     })
 }
 
-fn read_header(content: &[u8]) -> Option<Header> {
+pub(super) fn read_header(content: &[u8]) -> Option<Header> {
     let mut at = Input(content);
-    at.slice(16 + 32 + 1)?;
+    at.slice(16 + 32)?;
+    let version = at.u8()?;
     let flags = at.u8()?;
     let cause = cause_of(at.u8()?);
     let role = role_of(at.u8()?)?;
@@ -392,6 +410,13 @@ fn read_header(content: &[u8]) -> Option<Header> {
     let lost = at.u32()?;
     let n = usize::from(at.u8()?);
     let camera = CameraId::new(std::str::from_utf8(at.slice(n)?).ok()?).ok()?;
+    let clock = match version {
+        1 => FragmentClock::default(),
+        _ => FragmentClock {
+            camera: CameraClock::from_parts(at.u8()?, at.i64()?, at.u32()?)?,
+            ahead_us: at.i64()?,
+        },
+    };
     Some(Header {
         segment,
         stream: StreamKey::new(camera, role),
@@ -403,6 +428,7 @@ fn read_header(content: &[u8]) -> Option<Header> {
             .map(|c| (gap_from, c)),
         received,
         lost,
+        clock,
         key: flags & IS_KEY != 0,
         session: flags & IS_SESSION != 0,
     })
@@ -445,6 +471,7 @@ mod tests {
                 key,
                 data: vec![7u8; n].into(),
                 lost: 0,
+                camera_clock: crate::model::CameraClock::default(),
                 params: Arc::clone(&params),
             })
         };
@@ -452,6 +479,14 @@ mod tests {
         let range = TimeRange {
             from,
             to: from + i64::try_from(sizes.len()).unwrap() * 40_000 + 17,
+        };
+        let clock = FragmentClock {
+            camera: CameraClock::Known {
+                offset_us: -28_800_000_000,
+                uncertainty_us: 12_000,
+                method: crate::model::ClockMethod::RtcpSenderReport,
+            },
+            ahead_us: 1_234,
         };
         let take = Take {
             params: Arc::clone(&params),
@@ -470,6 +505,7 @@ mod tests {
             key: true,
             received: (from, range.to),
             lost: 2,
+            clock,
             before: GapCause::RtpLoss,
             session: false,
         };
@@ -482,6 +518,7 @@ mod tests {
             gap: Some((from - 500_000, GapCause::RtpLoss)),
             received: take.received,
             lost: 2,
+            clock,
             key: true,
             session: false,
         };
@@ -499,6 +536,8 @@ mod tests {
         let (bytes, header, samples, sha256) = fragment(&[100, 20, 30, 40]);
         assert_eq!(length(&bytes), Some(bytes.len()));
         assert_eq!(search(&bytes), Some(4));
+        assert_eq!(segment(&bytes[..NAMED]), Some(header.segment));
+        assert_eq!(segment(&bytes[..NAMED - 1]), None);
         let parsed = Parsed {
             header,
             sha256,
@@ -514,6 +553,28 @@ mod tests {
                 "a flipped bit at {i}"
             );
         }
+    }
+
+    /// What version 1 wrote ends behind the camera's name.
+    #[test]
+    fn a_fragment_of_version_1_is_read() {
+        let (mut bytes, header, samples, _) = fragment(&[100, 20, 30, 40]);
+        let added = 1 + 8 + 4 + 8;
+        let uuid = u32::from_be_bytes(*bytes.first_chunk().unwrap());
+        let end = usize::try_from(uuid).unwrap();
+        bytes.drain(end - added..end);
+        bytes[..4].copy_from_slice(&(uuid - u32::try_from(added).unwrap()).to_be_bytes());
+        bytes[HASHED_FROM] = 1;
+        let length_at = HASHED_FROM + 4;
+        let whole = u32_of(bytes.len());
+        bytes[length_at..length_at + 4].copy_from_slice(&whole.to_be_bytes());
+        let sha256: [u8; 32] = Sha256::digest(&bytes[HASHED_FROM..]).into();
+        bytes[HASH_AT..HASHED_FROM].copy_from_slice(&sha256);
+        assert_eq!(length(&bytes), Some(bytes.len()));
+        let parsed = read(&bytes, STARTED, Some(8_000)).unwrap();
+        assert_eq!(parsed.header.clock, FragmentClock::default());
+        assert_eq!(parsed.header.received, header.received);
+        assert_eq!(parsed.samples.video, samples.video);
     }
 
     proptest! {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{GapCause, UtcMicros};
+use crate::model::{CameraClock, GapCause, UtcMicros};
 use crate::video::{Frame, Media, StreamParams};
 
 const SECOND: i64 = 90_000;
@@ -53,6 +53,8 @@ pub(super) struct Raw {
     /// Wall time of `start` by the picture that came with the least delay.
     pub(super) earliest: UtcMicros,
     pub(super) lost: u32,
+    /// The camera's clock minus `earliest`, both at `start`.
+    pub(super) camera: CameraClock,
     /// Usual duration of a picture, 90 kHz.
     pub(super) typical: i64,
 }
@@ -255,11 +257,26 @@ impl Gop {
         let mut earliest = UtcMicros::MAX;
         let mut samples = Vec::with_capacity(video.len());
         let mut lost = 0u32;
+        let mut camera = None;
+        let mut camera_unknown = first.camera_clock;
         for (i, frame) in video.into_iter().enumerate() {
             let at = decode[i];
             let until = decode.get(i + 1).copied().unwrap_or(end);
             earliest = earliest.min(frame.received - micros(at - start));
             lost = lost.saturating_add(frame.lost);
+            // The newest report speaks for the fragment.
+            match frame.camera_clock {
+                CameraClock::Known {
+                    offset_us,
+                    uncertainty_us,
+                    method,
+                } => {
+                    let shown = frame.received + offset_us;
+                    let begin = shown - micros(frame.pts.saturating_sub(start));
+                    camera = Some((begin, uncertainty_us, method));
+                }
+                unknown @ CameraClock::Unknown(_) => camera_unknown = unknown,
+            }
             samples.push(Sample {
                 duration: u32::try_from(until - at).unwrap_or(u32::MAX),
                 offset: i32::try_from(frame.pts - at).unwrap_or(0),
@@ -277,6 +294,13 @@ impl Gop {
             received: (first.received, last.received),
             earliest,
             lost,
+            camera: camera.map_or(camera_unknown, |(begin, uncertainty_us, method)| {
+                CameraClock::Known {
+                    offset_us: begin.micros_since(earliest),
+                    uncertainty_us,
+                    method,
+                }
+            }),
             typical: self.typical,
         })
     }

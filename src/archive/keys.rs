@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::fragment::LONGEST;
 use super::gop::micros;
 use super::recovery::blocking;
 use super::samples::SampleTable;
@@ -25,10 +26,10 @@ pub struct KeyFrame {
     pub at: UtcMicros,
 }
 
-struct Place {
-    at: UtcMicros,
-    offset: u64,
-    size: usize,
+pub(super) struct Place {
+    pub(super) at: UtcMicros,
+    pub(super) offset: u64,
+    pub(super) size: usize,
 }
 
 impl Archive {
@@ -93,7 +94,7 @@ fn last_key(parts: Vec<SegmentPart>, at: UtcMicros) -> Result<Option<(SegmentRow
     Ok(None)
 }
 
-fn key_places(row: &FragmentRow) -> Result<Vec<Place>> {
+pub(super) fn key_places(row: &FragmentRow) -> Result<Vec<Place>> {
     let table = table(row)?;
     let f = &row.fragment;
     let mut offset = f.offset + u64::from(table.data);
@@ -113,9 +114,16 @@ fn key_places(row: &FragmentRow) -> Result<Vec<Place>> {
     Ok(out)
 }
 
-/// The sample table of an index row.
+/// The sample table of an index row. No sample of it lies outside its fragment: a damaged row must not have other bytes shown
+/// for a picture, nor decide how much memory is asked for.
 pub(super) fn table(row: &FragmentRow) -> Result<SampleTable> {
-    SampleTable::unpack(&row.fragment.samples).ok_or_else(|| {
+    let f = &row.fragment;
+    let fits = |t: &SampleTable| {
+        let end = u64::from(t.data) + t.video_bytes() + t.audio_bytes();
+        let len = u64::from(f.len);
+        end <= len && len <= LONGEST as u64 && f.offset.checked_add(len).is_some()
+    };
+    SampleTable::unpack(&f.samples).filter(fits).ok_or_else(|| {
         Error::internal(
             "bad_row",
             format!(

@@ -11,15 +11,20 @@
 
 mod boxes;
 mod clip;
+mod clocks;
 mod coverage;
 mod disk;
 mod fragment;
 mod freed;
+mod fsck;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gop;
 mod health;
 mod hls;
 mod init;
 mod keys;
+mod ledger;
 mod mse;
 mod params;
 mod recorder;
@@ -46,6 +51,7 @@ use crate::model::{Clock, Result, StreamKey, UtcMicros};
 use crate::store::Database;
 
 pub use clip::{Clip, ClipAudio, ClipFragment};
+pub use fsck::{Finding, FindingKind, Fsck, FsckOptions, FsckSummary};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
 pub use keys::KeyFrame;

@@ -40,7 +40,7 @@ impl LiveFragments {
     pub fn fragment(&mut self, pts: i64, key: bool, data: &[u8]) -> Vec<u8> {
         // With B frames the picture time goes back at times; the decode time must not.
         let dts = match self.last {
-            Some(last) if pts <= last => last + 1,
+            Some(last) if pts <= last => last.saturating_add(1),
             Some(_) | None => pts.max(0),
         };
         self.duration = match self.last {
@@ -66,7 +66,7 @@ impl LiveFragments {
                     b.u32(u32::try_from(self.duration).unwrap_or(1));
                     b.u32(u32_of(data.len()));
                     b.u32(if key { SYNC } else { NOT_SYNC });
-                    b.i32(i32::try_from(pts - dts).unwrap_or(0));
+                    b.i32(i32::try_from(pts.saturating_sub(dts)).unwrap_or(0));
                 });
             });
         });

@@ -21,6 +21,8 @@ pub(super) struct Recorder {
     line: Timeline,
     /// A fragment was given up: what follows cannot be decoded before the next key frame.
     need_key: Option<GapCause>,
+    /// Recorded times are ahead of the server's clock.
+    ahead: bool,
 }
 
 impl Recorder {
@@ -31,6 +33,7 @@ impl Recorder {
             gop: Gop::new(inner.config.fragment_max_ms, GapCause::CameraDown),
             line: Timeline::new(state.end()),
             need_key: None,
+            ahead: false,
             inner,
             disk,
             state,
@@ -89,6 +92,7 @@ impl Recorder {
                 let cause = match fault {
                     None => GapCause::Stopped,
                     Some(FaultKind::PictureStopped) => GapCause::SourceStalled,
+                    Some(FaultKind::ClockStep) => GapCause::ClockStep,
                     Some(_) => GapCause::CameraDown,
                 };
                 self.gop.end_session(cause);
@@ -120,6 +124,7 @@ impl Recorder {
     }
 
     fn offer(&mut self, mut take: Take) {
+        self.ahead = super::clocks::watch(&self.state.key, take.clock.ahead_us, self.ahead);
         let blocked = self.state.blocked(self.inner.clock.now());
         if let Some(cause) = blocked.or(self.need_key.filter(|_| !take.key)) {
             self.need_key = Some(cause);

@@ -1,35 +1,56 @@
 //! At start: what the files hold and the index does not.
 //!
-//! For every stream on every volume: files the index calls unfinished are read from the last indexed byte on, files it does not know are read
-//! whole. Whole fragments are indexed, a torn tail is cut off, the time since is one open gap (`restart`). A file is removed
-//! only when its tombstone says that a rule had deleted it. An index that is lost entirely comes back the same way.
+//! For every stream on every volume: files the index calls unfinished are read from the last indexed byte on, files it does
+//! not know are read whole. Whole fragments are made durable and indexed, a torn tail is cut off, the time since is one open gap
+//! (`restart`). A file is removed only when its tombstone says that a rule had deleted it. An index that is lost entirely comes
+//! back the same way.
+//!
+//! A stream writes one file after the other, so only days that are not wholly before its newest closed file are listed: a start
+//! costs the same after a month as after a day. What older files may be missing is noted in the folder (`ledger`); everything
+//! else is `fsck`'s to find.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Inner;
+use super::fsck::{joined, subtract};
+use super::health::sync_message;
+use super::ledger;
 use super::scan::{self, Scan};
 use super::state::ChainHead;
+use super::sync::count_gaps;
 use super::volumes::Mount;
 use crate::model::{
     CameraId, Error, Gap, GapCause, Result, Segment, StreamKey, StreamRole, TimeRange, UtcMicros,
     split_path as split,
 };
-use crate::store::database::{ArchiveCommit, FragmentRow, SegmentPart, SegmentRow, Tombstone};
+use crate::store::database::{ArchiveCommit, SegmentPart, SegmentRow, Tombstone};
 
 /// Files in one transaction.
 const BATCH: usize = 200;
+/// Gaps of the journal in one transaction.
+const GAPS: usize = 2_000;
+/// Deletions looked at whether they were finished: more than are ever begun before the first is done.
+const NEWEST_DELETIONS: i64 = 1_000;
 
 /// More than can be written before the index has it, even while the database is away.
 const LEFT_FREE: i64 = 1 << 20;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// Files of a stream to look at: path as the index names it, indexed bytes, whether closed; nothing for a file the index does
+/// not know.
+type Candidates = Vec<(String, Option<(u64, bool)>)>;
 
 impl Inner {
     pub(super) async fn recover(&self) -> Result<()> {
         for mount in self.volumes.all() {
             self.bring_up(mount).await?;
         }
+        self.finish_deletions().await?;
         let known = self.db.archive_streams().await?;
         let stopped: HashMap<StreamKey, UtcMicros> = known
             .iter()
@@ -42,36 +63,158 @@ impl Inner {
     }
 
     /// Reads back what the index missed on one volume. Nothing is being written there.
-    pub(super) async fn recover_volume(&self, mount: &Mount) -> Result<()> {
+    pub(super) async fn recover_volume(&self, mount: &Arc<Mount>) -> Result<()> {
+        self.replay(mount).await?;
         let known = self.db.archive_streams().await?;
         let dir = mount.dir.clone();
-        let on_disk = blocking("list the archive", move || streams(&dir)).await?;
+        let (on_disk, owed) = blocking("list the archive", move || {
+            Ok((streams(&dir)?, ledger::unindexed(&dir)?))
+        })
+        .await?;
         let all: BTreeSet<StreamKey> = known.into_iter().map(|(k, _)| k).chain(on_disk).collect();
         for stream in all {
-            self.recover_stream(mount, &stream).await?;
+            self.recover_stream(mount, &stream, owed).await?;
+        }
+        if owed.is_some() {
+            let dir = mount.dir.clone();
+            blocking("note that the index has all files", move || {
+                ledger::clear_unindexed(&dir).or_else(ignore_read_only)
+            })
+            .await?;
         }
         Ok(())
     }
 
-    async fn recover_stream(&self, mount: &Mount, stream: &StreamKey) -> Result<()> {
-        let mut known = self.db.archive_paths(stream).await?;
-        known.retain(|path, _| split(path).0 == mount.name);
-        let (dir, key, prefix) = (mount.dir.clone(), stream.clone(), mount.prefix());
-        let files = blocking("list recorded files", move || files(&dir, &key, &prefix)).await?;
-        let on_disk: BTreeSet<&String> = files.iter().collect();
-        let missing = known.keys().filter(|p| !on_disk.contains(p)).count();
+    /// Writes the gaps of a volume's journal into the index.
+    pub(super) async fn replay(&self, mount: &Arc<Mount>) -> Result<()> {
+        let (mut at, mut n) = (Some(0), 0);
+        while let Some(from) = at {
+            let place = Arc::clone(mount);
+            let (gaps, next) = blocking("read the journal of gaps", move || {
+                place.journal.read(from, GAPS)
+            })
+            .await?;
+            n += gaps.len();
+            if !gaps.is_empty() {
+                let commit = ArchiveCommit {
+                    gaps,
+                    ..ArchiveCommit::default()
+                };
+                self.db.archive_commit(&commit).await?;
+                count_gaps(&commit.gaps);
+            }
+            at = next;
+        }
+        if n > 0 {
+            tracing::info!(
+                volume = mount.label(),
+                gaps = n,
+                "gaps of the journal are in the index now"
+            );
+        }
+        let place = Arc::clone(mount);
+        blocking("empty the journal of gaps", move || {
+            place.journal.clear().or_else(ignore_read_only)
+        })
+        .await
+    }
+
+    /// Files whose tombstone was written and that are still there.
+    async fn finish_deletions(&self) -> Result<()> {
+        for t in self.db.archive_newest_tombstones(NEWEST_DELETIONS).await? {
+            let Ok((mount, inside)) = self.volumes.locate(&t.path) else {
+                continue;
+            };
+            if t.in_part || !mount.readable() {
+                continue;
+            }
+            let full = mount.dir.join(inside);
+            let there = blocking("finish a deletion", move || {
+                Ok(scan::head(&full).ok().flatten())
+            })
+            .await?;
+            if there.is_some_and(|(head, _)| head.id == t.segment) {
+                self.finish_deletion(mount, inside, &t.path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_deletion(&self, mount: &Mount, inside: &str, path: &str) -> Result<()> {
+        tracing::info!(file = %path, "finishing a deletion");
+        let (volume, relative) = (Arc::clone(&mount.volume), PathBuf::from(inside));
+        blocking("finish a deletion", move || {
+            volume.remove(&relative).or_else(ignore_read_only)
+        })
+        .await
+    }
+
+    /// The files that the index may not have, oldest first. `owed`: files from then on may be missing whatever it has.
+    async fn candidates(
+        &self,
+        mount: &Mount,
+        stream: &StreamKey,
+        owed: Option<UtcMicros>,
+    ) -> Result<Candidates> {
+        let (dir, key) = (mount.dir.clone(), stream.clone());
+        let days = blocking("list recorded days", move || days(&dir, &key)).await?;
+        let owed = owed.unwrap_or(UtcMicros::MAX);
+        let mut found: Candidates = Vec::new();
+        let mut missing = 0;
+        let mut oldest = UtcMicros::MAX;
+        for (day, begin) in days.into_iter().rev() {
+            let range = TimeRange {
+                from: begin,
+                to: begin + DAY_US,
+            };
+            oldest = begin;
+            let mut known = self.db.archive_paths_in(stream, range).await?;
+            known.retain(|path, _| split(path).0 == mount.name);
+            let (dir, prefix) = (mount.dir.clone(), mount.prefix());
+            let names = blocking("list recorded files", move || {
+                names(&dir.join(&day)).map(|n| (day, n))
+            })
+            .await?;
+            let settled = known.values().any(|(_, closed)| *closed);
+            for name in names.1.into_iter().filter(|n| n.ends_with(".mp4")) {
+                let path = format!("{prefix}{}/{name}", names.0);
+                let row = known.remove(&path);
+                found.push((path, row));
+            }
+            missing += known.len();
+            if settled && range.to <= owed {
+                break;
+            }
+        }
+        // Left open by an earlier crash or a failed sync, and passed by since.
+        for (path, row) in self.db.archive_paths_open(stream, oldest).await? {
+            if split(&path).0 == mount.name {
+                found.push((path, Some(row)));
+            }
+        }
         if missing > 0 {
             tracing::error!(
                 stream = %stream, files = missing,
-                "files of the archive are gone that the index knows; check whether the right disk is mounted"
+                "files of the archive are gone that the index knows; check whether the right disk is mounted, then run \
+                 `zhenbei fsck`"
             );
         }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    async fn recover_stream(
+        &self,
+        mount: &Arc<Mount>,
+        stream: &StreamKey,
+        owed: Option<UtcMicros>,
+    ) -> Result<()> {
         let mut commit = ArchiveCommit::default();
         let (mut found, mut torn) = (0usize, 0u64);
-        for path in files {
-            let from = match known.get(&path) {
+        for (path, known) in self.candidates(mount, stream, owed).await? {
+            let from = match known {
                 Some((_, true)) => continue,
-                Some((bytes, false)) => *bytes,
+                Some((bytes, false)) => bytes,
                 None => 0,
             };
             if let Some((part, gaps, holes, cut)) = self.recover_file(mount, &path, from).await? {
@@ -82,12 +225,10 @@ impl Inner {
                 commit.tombstones.extend(holes);
             }
             if commit.segments.len() >= BATCH {
-                self.db.archive_commit(&std::mem::take(&mut commit)).await?;
+                self.take_in(stream, std::mem::take(&mut commit)).await?;
             }
         }
-        if !commit.is_empty() {
-            self.db.archive_commit(&commit).await?;
-        }
+        self.take_in(stream, commit).await?;
         if found > 0 || torn > 0 {
             tracing::warn!(
                 stream = %stream, fragments = found, torn_bytes = torn,
@@ -97,10 +238,21 @@ impl Inner {
         Ok(())
     }
 
+    /// Writes what was read back; gaps that stood for it go.
+    async fn take_in(&self, stream: &StreamKey, commit: ArchiveCommit) -> Result<()> {
+        if commit.is_empty() {
+            return Ok(());
+        }
+        self.db.archive_commit(&commit).await?;
+        let all = commit.segments.iter().flat_map(|p| &p.fragments);
+        let spans = joined(all.map(|f| f.fragment.range));
+        self.db.archive_uncover(stream, &spans).await
+    }
+
     /// What is new in one file, the gaps and the deletions it tells of, and the bytes cut off.
     async fn recover_file(
         &self,
-        mount: &Mount,
+        mount: &Arc<Mount>,
         path: &str,
         from: u64,
     ) -> Result<Option<(SegmentPart, Vec<Gap>, Vec<Tombstone>, u64)>> {
@@ -130,13 +282,20 @@ impl Inner {
         let (head, init_len) = head;
         let known = self.db.archive_segment(head.id).await?;
         if known.is_none() && self.db.archive_is_buried(head.id).await? {
-            tracing::info!(file = %path, "finishing a deletion");
-            let volume = std::sync::Arc::clone(&mount.volume);
-            let relative = PathBuf::from(inside);
-            blocking("finish a deletion", move || {
-                volume.remove(&relative).or_else(ignore_read_only)
-            })
-            .await?;
+            self.finish_deletion(mount, inside, path).await?;
+            return Ok(None);
+        }
+        // The index promises what survives a power cut. A process that was killed left pages that are not on the disk yet.
+        let settled = {
+            let full = full.clone();
+            tokio::task::spawn_blocking(move || scan::settle(&full)).await
+        };
+        if let Ok(Err(e)) = settled
+            && ignore_read_only(io::Error::from(e.kind())).is_err()
+        {
+            let message = sync_message(&mount.dir, &e);
+            mount.troubles.sync(Some(message));
+            tracing::error!(file = %path, error = %e, "a file of the archive cannot be made durable; it is not taken into the index");
             return Ok(None);
         }
         let offset = from.max(u64::from(init_len));
@@ -202,7 +361,7 @@ impl Inner {
         Ok(row.map(|row| (part_of(row, scanned), gaps, holes, cut)))
     }
 
-    /// Gaps that fragments tell of and the index does not have.
+    /// Gaps that fragments tell of, as far as the index does not have them. Several causes in a row come back as the last one.
     async fn told_gaps(&self, scanned: &Scan) -> Result<Vec<Gap>> {
         let mut gaps = Vec::new();
         for (row, parsed) in &scanned.fragments {
@@ -214,13 +373,13 @@ impl Inner {
                 to: row.fragment.range.from,
             };
             let stream = &parsed.header.stream;
-            if self.db.archive_gaps(stream, range).await?.is_empty() {
-                gaps.push(Gap {
-                    stream: stream.clone(),
-                    range,
-                    cause,
-                });
-            }
+            let known = self.db.archive_gaps(stream, range).await?;
+            let known = joined(known.into_iter().map(|(range, _)| range));
+            gaps.extend(subtract(range, &known).into_iter().map(|range| Gap {
+                stream: stream.clone(),
+                range,
+                cause,
+            }));
         }
         Ok(gaps)
     }
@@ -239,28 +398,33 @@ impl Inner {
             next_seq: 1 + skip,
             ..ChainHead::EMPTY
         };
-        let buried = self.db.archive_last_tombstone(stream).await?;
-        let kept = last.first().and_then(|p| p.fragments.last());
-        // The newest part of a file may have been given back while the rest is held.
-        let newer = |row: &&FragmentRow| {
-            buried
-                .as_ref()
-                .is_none_or(|t| t.last_seq < row.fragment.seq)
-        };
-        let chain = match kept.filter(newer) {
-            Some(row) => ChainHead {
+        let recorded = last
+            .first()
+            .and_then(|p| p.fragments.last())
+            .map(|row| ChainHead {
                 next_seq: row.fragment.seq + 1 + skip,
                 hash: row.fragment.sha256,
                 end: Some(row.fragment.range.to),
-            },
-            // It was deleted: the chain goes on from the last tombstone.
-            None => buried.map_or(none, |t| ChainHead {
-                next_seq: t.last_seq + 1 + skip,
-                hash: t.last_sha256,
-                end: Some(t.range.to),
-            }),
-        };
+            });
+        // What was deleted last may lie behind the last that is left, which is held.
+        let dead = self
+            .db
+            .archive_tombstone_before(stream, UtcMicros::MAX)
+            .await?;
+        let deleted = dead.map(|t| ChainHead {
+            next_seq: t.last_seq + 1 + skip,
+            hash: t.last_sha256,
+            end: Some(t.range.to),
+        });
+        let chain = recorded
+            .into_iter()
+            .chain(deleted)
+            .max_by_key(|c| c.next_seq)
+            .unwrap_or(none);
         let known_until = chain.end.max(self.db.archive_last_gap(stream).await?);
+        let known_until = self
+            .explain(stream, chain.end, known_until, stopped)
+            .await?;
         let missing = match (stopped, known_until) {
             (Some(from), until) => Some((until.unwrap_or(from).max(from), GapCause::Stopped)),
             (None, Some(from)) => Some((from, GapCause::Restart)),
@@ -268,6 +432,32 @@ impl Inner {
         };
         self.state(stream).resume(chain, missing);
         Ok(())
+    }
+
+    /// A gap may have reached the index before the pictures ahead of it were durable. What nothing explains until the last
+    /// moment known was lost by the crash; returns that moment.
+    async fn explain(
+        &self,
+        stream: &StreamKey,
+        end: Option<UtcMicros>,
+        known_until: Option<UtcMicros>,
+        stopped: Option<UtcMicros>,
+    ) -> Result<Option<UtcMicros>> {
+        let (Some(from), Some(to)) = (end, known_until.max(stopped)) else {
+            return Ok(known_until);
+        };
+        if from >= to {
+            return Ok(known_until);
+        }
+        let range = TimeRange { from, to };
+        let known = self.db.archive_gaps(stream, range).await?;
+        let known = joined(known.into_iter().map(|(range, _)| range));
+        let lost: Vec<_> = subtract(range, &known)
+            .into_iter()
+            .map(|range| (range, GapCause::Restart))
+            .collect();
+        self.db.archive_put_gaps(stream, &[], &lost).await?;
+        Ok(Some(to))
     }
 }
 
@@ -295,6 +485,7 @@ fn told_deletions(path: &str, stream: &StreamKey, scanned: &Scan) -> Vec<Tombsto
 }
 
 fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
+    row.freed = scanned.given_back();
     let mut fragments = Vec::with_capacity(scanned.fragments.len());
     for (fragment, _) in scanned.fragments {
         row.whole &= row.ended == fragment.fragment.range.from;
@@ -302,7 +493,6 @@ fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
         fragments.push(fragment);
     }
     row.bytes = row.bytes.max(scanned.whole);
-    row.freed = scanned.freed.iter().map(|(_, hole)| hole.len).sum();
     row.whole &= row.freed == 0;
     row.closed = true;
     SegmentPart { row, fragments }
@@ -324,19 +514,19 @@ fn streams(dir: &Path) -> io::Result<Vec<StreamKey>> {
     Ok(found)
 }
 
-/// Segment files of a stream on a volume, by time, as the index names them.
-fn files(dir: &Path, stream: &StreamKey, prefix: &str) -> io::Result<Vec<String>> {
+/// Folders of a stream's days and when each begins, in order.
+fn days(dir: &Path, stream: &StreamKey) -> io::Result<Vec<(String, UtcMicros)>> {
     let base = format!("{}/{}", stream.camera, stream.role);
-    let mut found = Vec::new();
-    for day in names(&dir.join(&base))? {
-        for name in names(&dir.join(&base).join(&day))? {
-            if name.ends_with(".mp4") {
-                found.push(format!("{prefix}{base}/{day}/{name}"));
-            }
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+    let days = names(&dir.join(&base))?;
+    Ok(days
+        .into_iter()
+        .filter_map(|name| {
+            let (year, rest) = name.split_at_checked(4)?;
+            let (month, day) = rest.split_at_checked(2)?;
+            let begin = UtcMicros::parse(&format!("{year}-{month}-{day}T00:00:00Z")).ok()?;
+            Some((format!("{base}/{name}"), begin))
+        })
+        .collect())
 }
 
 /// Names in a folder, sorted; none if it is not there or no folder. Names that are not UTF-8 are not ours.

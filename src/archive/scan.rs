@@ -6,14 +6,16 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::boxes::u32_of;
-use super::fragment::{self, PREFIX, Parsed};
+use super::fragment::{self, NAMED, PREFIX, Parsed};
 use super::freed::{self, Hole, NOTE_MAX};
 use super::init::{self, Head};
 use super::params;
-use crate::model::Fragment;
+use crate::model::{Fragment, SegmentId};
 use crate::store::database::FragmentRow;
 
-/// The head of a file is never longer: parameter sets are a few hundred bytes.
+/// The head of a file is a few kilobytes,
+const HEAD_USUAL: usize = 16 << 10;
+/// and never longer than this: parameter sets are a few hundred bytes.
 const HEAD_MAX: usize = 1 << 20;
 /// How far behind damage the next whole fragment is looked for at once.
 const SEARCH: usize = 4 << 20;
@@ -26,17 +28,44 @@ pub(super) struct Scan {
     pub(super) whole: u64,
     /// Of the file as found.
     pub(super) len: u64,
-    /// Fragments given back to the disk, and where.
+    /// Runs given back to the disk, as `free` boxes (ISO/IEC 14496-12 §8.1.2), and where: deleted, while the rest of the file
+    /// is held.
     pub(super) freed: Vec<(u64, Hole)>,
     /// Damaged bytes with whole fragments behind them.
     pub(super) damaged: Vec<(u64, u64)>,
+    /// The last bytes have the length of a whole fragment, but not its hash.
+    pub(super) damaged_tail: bool,
+}
+
+impl Scan {
+    /// Bytes given back to the disk.
+    pub(super) fn given_back(&self) -> u64 {
+        self.freed.iter().map(|(_, hole)| hole.len).sum()
+    }
 }
 
 /// The head and its length. `Ok(None)`: torn, or not a file of ours.
 pub(super) fn head(path: &Path) -> io::Result<Option<(Head, u32)>> {
     let file = File::open(path)?;
-    let bytes = read_up_to(&file, 0, HEAD_MAX)?;
-    Ok(init::read(&bytes).map(|(head, n)| (head, u32_of(n))))
+    let mut bytes = read_up_to(&file, 0, HEAD_USUAL)?;
+    let mut read = init::read(&bytes);
+    if read.is_none() && bytes.len() == HEAD_USUAL {
+        bytes = read_up_to(&file, 0, HEAD_MAX)?;
+        read = init::read(&bytes);
+    }
+    Ok(read.map(|(head, n)| (head, u32_of(n))))
+}
+
+/// Makes a file durable as it is and forgets what memory has of it, so that what is read next is what the disk has.
+///
+/// After a failed sync the kernel may hold pages that never reached the disk and call them clean; a process that died has
+/// left pages that are not on the disk yet. Neither may be promised as durable.
+pub(super) fn settle(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    file.sync_data()?;
+    // Only advice: where it is not taken, the sync above still stands.
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).ok();
+    Ok(())
 }
 
 /// Everything whole from `offset` on.
@@ -53,6 +82,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         len,
         freed: Vec::new(),
         damaged: Vec::new(),
+        damaged_tail: false,
     };
     let mut at = offset;
     while at < len {
@@ -77,9 +107,13 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
             continue;
         }
         // Damage: perhaps a whole fragment lies behind it. A torn tail has none.
-        match next_candidate(&file, at + 8, len)? {
+        match next_candidate(&file, at + 8, len, head.id)? {
             Some(next) => at = next,
-            None => break,
+            None => {
+                let prefix = read_up_to(&file, at, PREFIX)?;
+                scan.damaged_tail = fragment::length(&prefix).is_some_and(|n| at + n as u64 <= len);
+                break;
+            }
         }
     }
     Ok(scan)
@@ -92,7 +126,10 @@ fn one(
     head: &Head,
     audio_rate: Option<u32>,
 ) -> io::Result<Option<(FragmentRow, Parsed)>> {
-    let prefix = read_up_to(file, at, PREFIX)?;
+    let prefix = read_up_to(file, at, NAMED)?;
+    if fragment::segment(&prefix) != Some(head.id) {
+        return Ok(None);
+    }
     let Some(n) = fragment::length(&prefix) else {
         return Ok(None);
     };
@@ -120,17 +157,30 @@ fn one(
             len: u32_of(n),
             sha256: parsed.sha256,
             packets_lost: h.lost,
+            clock: h.clock,
             samples: parsed.samples.pack(),
         },
     };
     Ok(Some((row, parsed)))
 }
 
-fn next_candidate(file: &File, mut at: u64, len: u64) -> io::Result<Option<u64>> {
+/// A camera can put what looks like fragments into its pictures, thousands in each, and each with a length that would have to be
+/// read and hashed. It cannot know the name of the file.
+fn next_candidate(file: &File, mut at: u64, len: u64, id: SegmentId) -> io::Result<Option<u64>> {
     while at < len {
         let bytes = read_up_to(file, at, SEARCH)?;
-        if let Some(found) = fragment::search(&bytes) {
-            return Ok(Some(at + found as u64 - 4));
+        let mut from = 0;
+        while let Some(found) = bytes.get(from..).and_then(fragment::search) {
+            let kind = from + found;
+            let prefix = kind.checked_sub(4).and_then(|begin| bytes.get(begin..));
+            // At a border of what was read it is not known whose it is.
+            if prefix
+                .and_then(fragment::segment)
+                .is_none_or(|said| said == id)
+            {
+                return Ok(Some(at + kind as u64 - 4));
+            }
+            from = kind + 20;
         }
         if bytes.len() < SEARCH {
             return Ok(None);

@@ -260,6 +260,26 @@ impl StreamState {
         }
     }
 
+    /// Gaps that wait for the index.
+    pub(super) fn owed(&self) -> usize {
+        self.lock().closed.len()
+    }
+
+    /// The first `n` gaps stand in the journal now.
+    pub(super) fn spilled(&self, n: usize) {
+        let mut now = self.lock();
+        let n = n.min(now.closed.len());
+        now.closed.drain(..n);
+    }
+
+    /// Drops the oldest gaps beyond `most`; returns how many.
+    pub(super) fn squeeze(&self, most: usize) -> usize {
+        let mut now = self.lock();
+        let n = now.closed.len().saturating_sub(most);
+        now.closed.drain(..n);
+        n
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         let now = self.lock();
         Snapshot {

@@ -3,16 +3,20 @@
 //! The server's receive time drives. A session is anchored by its least delayed picture of the first half second (so that a
 //! camera that begins with a burst of buffered pictures is not recorded in the future), then advances with the camera's media
 //! time, corrected towards the receive time by at most 500 ppm: jitter makes neither holes nor overlaps. The timeline of a
-//! stream only grows: after a backward step of the server's clock it goes on where it was.
+//! stream only grows: after a backward step of the server's clock it goes on where it was, ahead of the clock. Each fragment
+//! says by how much, and the lead is made good by one part in a hundred (decision 0016).
 
 use std::sync::Arc;
 
 use super::gop::{Raw, Sample, Start, micros};
-use crate::model::{GapCause, TimeRange, UtcMicros};
+use crate::model::{CameraClock, FragmentClock, GapCause, TimeRange, UtcMicros};
 use crate::video::{Frame, StreamParams};
 
 /// Parts per million that the timeline may run faster or slower than the camera.
 const SLEW_PPM: i64 = 500;
+/// The same while the timeline is far from the clock, which is after the server's clock was set back: a hundredth.
+const FAR_SLEW_PPM: i64 = 10_000;
+const FAR: i64 = 1_000_000;
 /// Smaller differences are jitter.
 const DEAD_BAND: i64 = 10_000;
 /// Receive times of this much are seen before a session is anchored.
@@ -38,6 +42,7 @@ pub(super) struct Take {
     pub(super) key: bool,
     pub(super) received: (UtcMicros, UtcMicros),
     pub(super) lost: u32,
+    pub(super) clock: FragmentClock,
     /// Why something may be missing between this and the fragment before.
     pub(super) before: GapCause,
     /// Media time starts anew: a new file.
@@ -150,7 +155,14 @@ impl Timeline {
             before = GapCause::ClockStep;
         }
         let length = micros(raw.end - raw.start);
-        let most = length * SLEW_PPM / 1_000_000;
+        let ppm = if error.abs() > FAR {
+            FAR_SLEW_PPM
+        } else {
+            SLEW_PPM
+        };
+        // The last picture's duration takes it all up and must not vanish.
+        let last = raw.samples.last().map_or(0, |s| micros(s.duration.into()));
+        let most = (length * ppm / 1_000_000).min(last / 2);
         let correction = if error.abs() < DEAD_BAND {
             0
         } else {
@@ -170,6 +182,10 @@ impl Timeline {
             key: raw.key,
             received: raw.received,
             lost: raw.lost,
+            clock: FragmentClock {
+                camera: moved(raw.camera, raw.earliest.micros_since(from)),
+                ahead_us: from.micros_since(raw.earliest),
+            },
             before,
         }
     }
@@ -216,16 +232,57 @@ impl Timeline {
     }
 }
 
+/// The offset from another server time, `by` earlier.
+fn moved(clock: CameraClock, by: i64) -> CameraClock {
+    match clock {
+        CameraClock::Known {
+            offset_us,
+            uncertainty_us,
+            method,
+        } => CameraClock::Known {
+            offset_us: offset_us.saturating_add(by),
+            uncertainty_us,
+            method,
+        },
+        unknown @ CameraClock::Unknown(_) => unknown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::archive::gop::Gop;
-    use crate::model::VideoCodec;
+    use crate::model::{ClockMethod, VideoCodec};
     use crate::video::Media;
     use bytes::Bytes;
     use proptest::prelude::*;
 
     const T0: UtcMicros = UtcMicros::from_secs(1_764_000_000);
+
+    fn params() -> Arc<StreamParams> {
+        Arc::new(StreamParams {
+            codec: VideoCodec::H264,
+            extra_data: Bytes::new(),
+            rfc6381: String::new(),
+            width: 1,
+            height: 1,
+            pixel_aspect: None,
+            audio: None,
+        })
+    }
+
+    fn picture(pts: i64, received: UtcMicros, key: bool) -> Arc<Frame> {
+        Arc::new(Frame {
+            media: Media::Video,
+            pts,
+            received,
+            key,
+            data: Bytes::from_static(&[0]),
+            lost: 0,
+            camera_clock: CameraClock::default(),
+            params: params(),
+        })
+    }
 
     /// Frames of 25 a second; `received(i)` is the delay of frame `i` in µs.
     fn takes(n: i64, received: impl Fn(i64) -> i64) -> Vec<Take> {
@@ -249,6 +306,7 @@ mod tests {
                 key: i % 25 == 0,
                 data: Bytes::from_static(&[0]),
                 lost: 0,
+                camera_clock: crate::model::CameraClock::default(),
                 params: Arc::clone(&params),
             });
             out.extend(gop.push(frame).map(|r| line.place(r)).unwrap_or_default());
@@ -281,6 +339,81 @@ mod tests {
         assert_eq!(steps[0][1].before, GapCause::ClockStep);
         let jump = steps[0][1].range.from.micros_since(steps[0][0].range.to);
         assert!((9_900_000..=10_000_000).contains(&jump), "{jump}");
+    }
+
+    #[test]
+    fn a_clock_set_back_by_ten_seconds_is_caught_up_with_and_told_meanwhile() {
+        let out = takes(25 * 1_500, |i| if i < 250 { 0 } else { -10_000_000 });
+        assert!(out.windows(2).all(|w| w[0].range.to == w[1].range.from));
+        let lead = |t: &Take| t.clock.ahead_us;
+        let most = out.iter().map(lead).max().unwrap();
+        assert!((9_900_000..=10_000_000).contains(&most), "{most}");
+        let last = out.last().unwrap();
+        assert!(lead(last) < 1_100_000, "{}", lead(last));
+        for t in &out {
+            let lasts: i64 = t.samples.iter().map(|s| i64::from(s.duration)).sum();
+            let shift = t.range.micros() - micros(lasts);
+            assert!(shift.abs() <= 20_000, "half a picture at most: {shift}");
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_by_hours_moves_nothing_and_is_told_until_it_is_right_again() {
+        const BACK: i64 = 8 * 3_600 * 1_000_000;
+        let mut line = Timeline::new(None);
+        let mut gop = Gop::new(2_000, GapCause::CameraDown);
+        let mut out = Vec::new();
+        let mut session = |gop: &mut Gop, line: &mut Timeline, begin: UtcMicros| {
+            for i in 0..250 {
+                let frame = picture(i * 3_600, begin + i * 40_000, i % 25 == 0);
+                out.extend(gop.push(frame).map(|r| line.place(r)).unwrap_or_default());
+            }
+            out.extend(gop.flush().map(|r| line.place(r)).unwrap_or_default());
+            out.extend(line.flush());
+            gop.end_session(GapCause::ClockStep);
+        };
+        session(&mut gop, &mut line, T0);
+        session(&mut gop, &mut line, T0 + 11_000_000 - BACK);
+        session(&mut gop, &mut line, T0 + 22_000_000);
+        let (first, second, third) = (&out[0], &out[10], &out[20]);
+        assert_eq!(second.range.from, T0 + 10_000_000, "goes on where it was");
+        assert!((second.clock.ahead_us - (BACK - 1_000_000)).abs() < 1_000);
+        assert!(first.clock.ahead_us.abs() < 1_000);
+        assert_eq!(third.range.from, T0 + 22_000_000, "by the clock again");
+        assert_eq!(third.before, GapCause::ClockStep);
+        assert!(third.clock.ahead_us.abs() < 1_000);
+        assert!(out.windows(2).all(|w| w[0].range.to <= w[1].range.from));
+    }
+
+    #[test]
+    fn the_cameras_clock_is_kept_and_moves_nothing() {
+        let told = CameraClock::Known {
+            offset_us: -3_600_000_000,
+            uncertainty_us: 900,
+            method: ClockMethod::RtcpSenderReport,
+        };
+        let run = |clock: CameraClock| {
+            let mut gop = Gop::new(2_000, GapCause::CameraDown);
+            let mut line = Timeline::new(None);
+            let mut out = Vec::new();
+            for i in 0..100 {
+                let mut frame = picture(i * 3_600, T0 + i * 40_000 + (i % 3) * 5_000, i % 25 == 0);
+                Arc::get_mut(&mut frame).unwrap().camera_clock = clock;
+                out.extend(gop.push(frame).map(|r| line.place(r)).unwrap_or_default());
+            }
+            out.extend(line.flush());
+            out
+        };
+        let (with, without) = (run(told), run(CameraClock::default()));
+        let ranges = |out: &[Take]| out.iter().map(|t| t.range).collect::<Vec<_>>();
+        assert_eq!(ranges(&with), ranges(&without));
+        for take in &with {
+            let CameraClock::Known { offset_us, .. } = take.clock.camera else {
+                panic!("{:?}", take.clock);
+            };
+            // The jitter of the arrivals is in it, and no more.
+            assert!((offset_us + 3_600_000_000).abs() <= 10_001, "{offset_us}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod check;
 mod check_config;
 mod demo;
 mod exit;
+mod fsck;
 mod openapi;
 mod people;
 mod run;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::archive::FsckOptions;
 
 pub use exit::Failure;
 
@@ -60,6 +63,24 @@ enum Command {
     CheckConfig {
         #[command(flatten)]
         file: ConfigFile,
+    },
+    /// Check the archive: files, index, hash chain, deletions and gaps against each other. The daemon must not run. Exit 1 when
+    /// something wrong remains.
+    Fsck {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Mend what can be mended; footage is never deleted.
+        #[arg(long)]
+        repair: bool,
+        /// Forget what the index says of files and make it anew from the files alone; mends the rest as --repair does.
+        #[arg(long)]
+        rebuild: bool,
+        /// Do not read the files: compare names, lengths and the index only.
+        #[arg(long, conflicts_with = "rebuild")]
+        quick: bool,
+        /// One JSON document: {"findings": […], "summary": {…}}.
+        #[arg(long)]
+        json: bool,
     },
     /// Print the description of the HTTP interface (OpenAPI 3.1).
     Openapi,
@@ -131,6 +152,20 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             site,
         } => apply::run(&file.config, &site, dry_run),
         Command::CheckConfig { file } => check_config::run(&file.config),
+        Command::Fsck {
+            file,
+            repair,
+            rebuild,
+            quick,
+            json,
+        } => {
+            let options = FsckOptions {
+                repair,
+                rebuild,
+                quick,
+            };
+            fsck::run(&file.config, options, json)
+        }
         Command::Openapi => openapi::run(),
         Command::User(UserCommand::Add {
             file,

@@ -10,7 +10,8 @@ use super::errors::ConfigErrors;
 use super::load::read_text;
 use super::secrets::Environment;
 use crate::model::{
-    AreaCode, Camera, CameraId, GeoPoint, Secret, Transport, Vehicle, VehicleClass, VehicleId,
+    AreaCode, Camera, CameraId, CameraPolicies, GeoPoint, Secret, Transport, Vehicle, VehicleClass,
+    VehicleId, check_transport,
 };
 
 const SAMPLE: &str = include_str!("../../config/site.example.toml");
@@ -43,6 +44,7 @@ struct CameraEntry {
     main: Option<Secret>,
     sub: Option<Secret>,
     transport: Option<Transport>,
+    policies: CameraPolicies,
     record: Option<bool>,
 }
 
@@ -125,16 +127,10 @@ impl Entry<'_> {
         value
     }
 
-    fn stream(&mut self, key: &str, url: &Secret) {
+    fn stream(&mut self, key: &str, url: &Secret, transport: Transport) {
         const LIKE: &str = "write rtsp://user:password@host:554/path";
         match url::Url::parse(url.reveal()) {
-            Ok(u) if u.scheme() == "rtsps" => {
-                self.error(
-                    key,
-                    "rtsps (RTSP over TLS) is not supported yet; use the camera's rtsp:// address",
-                );
-            }
-            Ok(u) if u.scheme() != "rtsp" => {
+            Ok(u) if !matches!(u.scheme(), "rtsp" | "rtsps") => {
                 self.error(
                     key,
                     format!("`{}` is not an RTSP address; {LIKE}", url.redacted()),
@@ -143,7 +139,11 @@ impl Entry<'_> {
             Ok(u) if u.host_str().is_none_or(str::is_empty) => {
                 self.error(key, format!("names no host; {LIKE}"));
             }
-            Ok(_) => {}
+            Ok(u) => {
+                if let Err(why) = check_transport(u.scheme(), transport) {
+                    self.error(key, why);
+                }
+            }
             Err(e) => self.error(key, format!("is not an address ({e}); {LIKE}")),
         }
     }
@@ -197,12 +197,16 @@ fn cameras(entries: Vec<CameraEntry>, report: &mut Report) -> Vec<Camera> {
         );
         let heading_deg = e.degrees("heading_deg", entry.heading_deg, 360.0);
         let fov_deg = e.degrees("fov_deg", entry.fov_deg, 360.0);
+        if let Err(why) = entry.policies.check() {
+            e.error("policies", why);
+        }
+        let transport = entry.transport.unwrap_or_default();
         let main = e.required("main", entry.main, "the camera's RTSP address");
         if let Some(url) = &main {
-            e.stream("main", url);
+            e.stream("main", url, transport);
         }
         if let Some(url) = &entry.sub {
-            e.stream("sub", url);
+            e.stream("sub", url, transport);
         }
         let (Some(id), Some(place), Some(area), Some(main)) = (id, place, area, main) else {
             continue;
@@ -219,7 +223,8 @@ fn cameras(entries: Vec<CameraEntry>, report: &mut Report) -> Vec<Camera> {
             fov_deg,
             main,
             sub: entry.sub,
-            transport: entry.transport.unwrap_or_default(),
+            transport,
+            policies: entry.policies,
             record: entry.record.unwrap_or(true),
         });
     }

@@ -49,6 +49,8 @@ fn exhibit_json(x: &Exhibit) -> Value {
         "purpose": x.purpose,
         "created_by": x.created_by,
         "created_at": x.created_at,
+        "derived_from": x.derived_from.map(|id| id.to_string()),
+        "recipe": x.recipe,
         "files": x.files.iter().map(|f| json!({
             "name": f.name,
             "bytes": f.bytes,

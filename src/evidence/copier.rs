@@ -1,4 +1,5 @@
-//! Does the copying: a few exhibits at a time, taken up again after a restart.
+//! Does the copying: a few exhibits at a time, taken up again after a restart. What is derived has a lane of its own, so that
+//! nobody's copy waits for an encoder.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,34 +12,86 @@ use tokio_util::sync::CancellationToken;
 
 use super::copying;
 use super::exhibits::Inner;
-use crate::model::{Error, ErrorKind, ExhibitId};
+use super::making;
+use crate::model::{Error, ErrorKind, ExhibitId, ExhibitKind};
 
 /// Copies side by side: disks are fastest with few.
 const AT_ONCE: usize = 2;
+/// Encoding is for the processor what copying is for the disk.
+const DERIVED_AT_ONCE: usize = 1;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 pub struct Copier {
     inner: Arc<Inner>,
     queue: mpsc::Receiver<ExhibitId>,
+    derive_queue: mpsc::Receiver<ExhibitId>,
 }
 
 impl Copier {
-    pub(super) fn new(inner: Arc<Inner>, queue: mpsc::Receiver<ExhibitId>) -> Self {
-        Self { inner, queue }
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        queue: mpsc::Receiver<ExhibitId>,
+        derive_queue: mpsc::Receiver<ExhibitId>,
+    ) -> Self {
+        Self {
+            inner,
+            queue,
+            derive_queue,
+        }
     }
 
     /// Until stop. What is then unfinished stays `working` and is taken up by the next start.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut waiting = tokio::select! {
+    pub async fn run(self, stop: CancellationToken) {
+        let Self {
+            inner,
+            queue,
+            derive_queue,
+        } = self;
+        let scratch = &inner.parts.scratch;
+        if let Err(e) = making::empty(scratch).await {
+            tracing::warn!(folder = %scratch.display(), error = %e, "the folder for derived items cannot be used");
+        }
+        let unfinished = tokio::select! {
             () = stop.cancelled() => return,
-            unfinished = self.unfinished() => unfinished,
+            unfinished = unfinished(&inner) => unfinished,
         };
+        let of = |derived: bool| {
+            let mine = unfinished
+                .iter()
+                .filter(|(_, kind)| kind.is_derived() == derived);
+            mine.map(|(id, _)| *id).collect()
+        };
+        let copies = Lane {
+            inner: inner.clone(),
+            queue,
+            waiting: of(false),
+            at_once: AT_ONCE,
+        };
+        let made = Lane {
+            inner: inner.clone(),
+            queue: derive_queue,
+            waiting: of(true),
+            at_once: DERIVED_AT_ONCE,
+        };
+        tokio::join!(copies.run(&stop), made.run(&stop));
+    }
+}
+
+struct Lane {
+    inner: Arc<Inner>,
+    queue: mpsc::Receiver<ExhibitId>,
+    waiting: VecDeque<ExhibitId>,
+    at_once: usize,
+}
+
+impl Lane {
+    async fn run(mut self, stop: &CancellationToken) {
         let mut copies: JoinSet<()> = JoinSet::new();
         let mut running: HashMap<Id, ExhibitId> = HashMap::new();
         loop {
-            while copies.len() < AT_ONCE
-                && let Some(id) = waiting.pop_front()
+            while copies.len() < self.at_once
+                && let Some(id) = self.waiting.pop_front()
             {
                 // Attached while the unfinished were listed: in both.
                 if !running.values().any(|r| *r == id) {
@@ -57,32 +110,32 @@ impl Copier {
                         give_up(&self.inner, id, &broken).await;
                     },
                 },
-                next = self.queue.recv(), if waiting.is_empty() => match next {
-                    Some(id) => waiting.push_back(id),
+                next = self.queue.recv(), if self.waiting.is_empty() => match next {
+                    Some(id) => self.waiting.push_back(id),
                     None => break,
                 },
             }
         }
         copies.shutdown().await;
     }
+}
 
-    async fn unfinished(&self) -> VecDeque<ExhibitId> {
-        let mut wait = FIRST_WAIT;
-        loop {
-            match self.inner.parts.db.working_exhibits().await {
-                Ok(ids) => {
-                    if !ids.is_empty() {
-                        tracing::info!(exhibits = ids.len(), "taking up unfinished exhibits");
-                    }
-                    return ids.into();
+async fn unfinished(inner: &Inner) -> Vec<(ExhibitId, ExhibitKind)> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match inner.parts.db.working_exhibits().await {
+            Ok(ids) => {
+                if !ids.is_empty() {
+                    tracing::info!(exhibits = ids.len(), "taking up unfinished exhibits");
                 }
-                Err(e) => {
-                    tracing::warn!(error = %e.chain(), "cannot look for unfinished exhibits yet")
-                }
+                return ids;
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            Err(e) => {
+                tracing::warn!(error = %e.chain(), "cannot look for unfinished exhibits yet")
+            }
         }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::exhibits::{Inner, blob, folder};
@@ -83,24 +84,26 @@ pub(super) async fn bury(inner: &Inner, id: ExhibitId) {
     }
 }
 
-struct Job<'a> {
-    inner: &'a Inner,
-    exhibit: Exhibit,
+pub(super) struct Job<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) exhibit: Exhibit,
     origin: ExhibitOrigin,
     files: Vec<StoredFile>,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Job<'_> {
     async fn run(mut self) -> Result<()> {
-        let fixes = match self.exhibit.kind {
-            ExhibitKind::Clip => {
-                self.clip().await?;
-                None
-            }
-            ExhibitKind::Track => Some(self.track().await?),
-        };
-        self.manifest(fixes.as_deref()).await?;
+        let (mut fixes, mut derivation) = (None, None);
+        match self.exhibit.kind {
+            ExhibitKind::Clip => self.clip().await?,
+            ExhibitKind::Track => fixes = Some(self.track().await?),
+            ExhibitKind::ExactCut
+            | ExhibitKind::Still
+            | ExhibitKind::ContactSheet
+            | ExhibitKind::LowCopy => derivation = Some(self.derived().await?),
+        }
+        self.manifest(fixes.as_deref(), derivation).await?;
         let note = (!self.notes.is_empty()).then(|| self.notes.join(" "));
         let id = self.exhibit.id;
         if self
@@ -148,10 +151,16 @@ impl Job<'_> {
         self.has_room(clip.len).await?;
         parts
             .db
-            .plan_exhibit(self.exhibit.id, clip.delivered, &clip.gaps)
+            .plan_exhibit(
+                self.exhibit.id,
+                clip.delivered,
+                &clip.gaps,
+                clip.fragments.as_ref(),
+            )
             .await?;
         self.exhibit.delivered = Some(clip.delivered);
         self.exhibit.gaps = clip.gaps;
+        self.exhibit.fragments = clip.fragments;
         parts.blobs.delete(name).await?;
         let stored = parts.blobs.put_once(name, clip.bytes).await?;
         if stored.bytes != clip.len {
@@ -242,7 +251,10 @@ impl Job<'_> {
         self.has_room(0).await?;
         // Cheap to write again, and the manifest counts these fixes: a file from before a restart would have to match them.
         parts.blobs.delete(&name).await?;
-        parts.db.plan_exhibit(self.exhibit.id, covered, &[]).await?;
+        parts
+            .db
+            .plan_exhibit(self.exhibit.id, covered, &[], None)
+            .await?;
         self.exhibit.delivered = Some(covered);
         let stored = parts
             .blobs
@@ -252,17 +264,21 @@ impl Job<'_> {
         Ok(fixes)
     }
 
-    async fn manifest(&mut self, fixes: Option<&[Fix]>) -> Result<()> {
+    async fn manifest(&mut self, fixes: Option<&[Fix]>, derivation: Option<Value>) -> Result<()> {
         let name = blob(&self.exhibit, MANIFEST)?;
         // One from before a restart may not name what was made after it.
         self.inner.parts.blobs.delete(&name).await?;
-        let text = self.manifest_text(fixes).await?;
+        let text = self.manifest_text(fixes, derivation).await?;
         let stored = self.put(&name, text.into()).await?;
         self.add(MANIFEST, stored, "application/json", None, None);
         Ok(())
     }
 
-    async fn manifest_text(&self, fixes: Option<&[Fix]>) -> Result<String> {
+    async fn manifest_text(
+        &self,
+        fixes: Option<&[Fix]>,
+        derivation: Option<Value>,
+    ) -> Result<String> {
         let db = &self.inner.parts.db;
         let x = &self.exhibit;
         let registered = match (&x.camera, &x.vehicle) {
@@ -273,6 +289,13 @@ impl Job<'_> {
                     .into_iter()
                     .find(|v| Some(&v.id) == vehicle.as_ref()),
             ),
+        };
+        let clock = match (&x.camera, x.delivered) {
+            (Some(camera), Some(delivered)) => {
+                let key = StreamKey::new(camera.clone(), x.stream.unwrap_or(StreamRole::Main));
+                Some(self.inner.parts.sources.clock(&key, delivered).await?)
+            }
+            _ => None,
         };
         let files: Vec<ExhibitFile> = self.files.iter().map(|f| f.file.clone()).collect();
         manifest(&Facts {
@@ -287,12 +310,14 @@ impl Job<'_> {
             }),
             files: &files,
             notes: &self.notes,
+            clock,
             fixes,
+            derivation,
             completed_at: self.inner.parts.clock.now(),
         })
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         name: &str,
         stored: Stored,
@@ -320,7 +345,7 @@ impl Job<'_> {
     }
 
     /// A clear word before the copy begins, instead of an error in its middle.
-    async fn has_room(&self, bytes: u64) -> Result<()> {
+    pub(super) async fn has_room(&self, bytes: u64) -> Result<()> {
         let Some(free) = self.inner.parts.blobs.free().await? else {
             return Ok(());
         };
@@ -337,7 +362,7 @@ impl Job<'_> {
         ))
     }
 
-    async fn already_there(&self, name: &BlobName) -> Result<Option<Stored>> {
+    pub(super) async fn already_there(&self, name: &BlobName) -> Result<Option<Stored>> {
         let blobs = &self.inner.parts.blobs;
         let Some(bytes) = blobs.len(name).await? else {
             return Ok(None);

@@ -1,5 +1,6 @@
 //! The service: ask for an exhibit, look at it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 
 use super::copier::Copier;
+use super::derived;
 use super::files::Seen;
 use super::request::{MOST_FIXES, NewExhibit, Subject, no_positions, too_many_fixes};
 use super::sources::Sources;
@@ -31,6 +33,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where changes of cases are told, from the case file room.
     pub changes: broadcast::Sender<CaseChange>,
+    /// A folder of this room alone, for what is being made; emptied at the start.
+    pub scratch: PathBuf,
 }
 
 /// Since the start of the daemon.
@@ -48,6 +52,7 @@ pub struct Exhibits(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) parts: Parts,
     pub(super) queue: mpsc::Sender<ExhibitId>,
+    pub(super) derive_queue: mpsc::Sender<ExhibitId>,
     /// Tells that an exhibit is no longer `working`.
     pub(super) settled: broadcast::Sender<ExhibitId>,
     pub(super) seen: Seen,
@@ -60,16 +65,18 @@ impl Exhibits {
     /// The service, and what does the copying: run that until stop.
     pub fn new(parts: Parts) -> (Self, Copier) {
         let (queue, waiting) = mpsc::channel(WAITING);
+        let (derive_queue, underived) = mpsc::channel(derived::WAITING);
         let inner = Arc::new(Inner {
             parts,
             queue,
+            derive_queue,
             settled: broadcast::Sender::new(WAITING),
             seen: Seen::default(),
             ready: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         });
-        (Self(inner.clone()), Copier::new(inner, waiting))
+        (Self(inner.clone()), Copier::new(inner, waiting, underived))
     }
 
     pub fn counts(&self) -> Counts {
@@ -145,6 +152,9 @@ impl Exhibits {
             created_by: actor.name.to_string(),
             created_at: now,
             files: Vec::new(),
+            derived_from: None,
+            recipe: None,
+            fragments: None,
         };
         let origin = ExhibitOrigin {
             role: actor.role_word().into(),
@@ -284,11 +294,11 @@ pub(super) fn folder(exhibit: &Exhibit) -> String {
     format!("cases/{}/{}", exhibit.case, exhibit.id)
 }
 
-const fn takes_exhibits(state: CaseState) -> bool {
+pub(super) const fn takes_exhibits(state: CaseState) -> bool {
     matches!(state, CaseState::Reported | CaseState::Filed)
 }
 
-fn takes_no_more(case: &Case) -> Error {
+pub(super) fn takes_no_more(case: &Case) -> Error {
     Error::conflict(
         "wrong_state",
         format!(

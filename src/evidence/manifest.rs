@@ -8,7 +8,8 @@ use super::canonical::to_canonical;
 use super::track;
 use crate::access::Role;
 use crate::model::{
-    Camera, Case, Exhibit, ExhibitFile, Fix, GeoPoint, Result, TimeRange, UtcMicros, Vehicle,
+    Camera, CameraClock, Case, Exhibit, ExhibitFile, Fix, FragmentClock, GeoPoint, Result,
+    TimeRange, UtcMicros, Vehicle,
 };
 use crate::store::database::ExhibitOrigin;
 
@@ -28,8 +29,12 @@ pub(super) struct Facts<'a> {
     pub(super) files: &'a [ExhibitFile],
     /// Why something usual is missing, e.g. the still.
     pub(super) notes: &'a [String],
+    /// Of a clip.
+    pub(super) clock: Option<FragmentClock>,
     /// Of a track.
     pub(super) fixes: Option<&'a [Fix]>,
+    /// Of what was made of another exhibit.
+    pub(super) derivation: Option<Value>,
     pub(super) completed_at: UtcMicros,
 }
 
@@ -62,13 +67,10 @@ pub(super) fn manifest(f: &Facts<'_>) -> Result<String> {
                 "from_us": r.from.0, "to_us": r.to.0, "cause": cause.as_str(),
             })).collect::<Vec<_>>(),
         },
-        "clock": {
-            "times_are_of": if f.fixes.is_some() { "device" } else { "server" },
-            "offset_us": null,
-            "uncertainty_us": null,
-            "reason": "not measured",
-        },
-        "reencoded": false,
+        "clock": clock(f),
+        "fragments": x.fragments,
+        "reencoded": f.derivation.as_ref().is_some_and(|d| d["reencoded"] == true),
+        "derivation": f.derivation,
         "track": f.fixes.map(|fixes| json!({
             "points": fixes.len(),
             "covers": track::covered(fixes).map(range),
@@ -86,6 +88,42 @@ pub(super) fn manifest(f: &Facts<'_>) -> Result<String> {
         "signatures": [],
     });
     to_canonical(&value)
+}
+
+/// `offset_us` is the camera's clock minus the times told here; null with a reason where the camera did not tell.
+fn clock(f: &Facts<'_>) -> Value {
+    let times_are_of = if f.fixes.is_some() {
+        "device"
+    } else {
+        "server"
+    };
+    let Some(known) = f.clock else {
+        return json!({
+            "times_are_of": times_are_of,
+            "offset_us": null,
+            "uncertainty_us": null,
+            "method": null,
+            "recording_ahead_us": null,
+            "reason": "not measured",
+        });
+    };
+    let (offset, uncertainty, method) = match known.camera {
+        CameraClock::Known {
+            offset_us,
+            uncertainty_us,
+            method,
+        } => (Some(offset_us), Some(uncertainty_us), Some(method.as_str())),
+        CameraClock::Unknown(_) => (None, None, None),
+    };
+    json!({
+        "times_are_of": times_are_of,
+        "offset_us": offset,
+        "uncertainty_us": uncertainty,
+        "method": method,
+        // The times told here minus the server's clock: not zero after that clock was set back.
+        "recording_ahead_us": known.ahead_us,
+        "reason": known.camera.reason().map(|why| why.as_str()),
+    })
 }
 
 fn range(r: TimeRange) -> Value {

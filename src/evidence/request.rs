@@ -51,13 +51,7 @@ impl Subject {
 
 impl NewExhibit {
     pub(super) fn check(&self, now: UtcMicros) -> Result<()> {
-        let signs = self.purpose.trim().chars().count();
-        if !(2..=500).contains(&signs) {
-            return Err(Error::invalid(
-                "purpose_required",
-                "say in 2 to 500 signs what the exhibit is for; the purpose goes into the audit log and the manifest",
-            ));
-        }
+        check_purpose(&self.purpose)?;
         // A range may come from elsewhere than `TimeRange::new`.
         let range = TimeRange::new(self.range.from, self.range.to)?;
         if range.to > now.plus(CLOCK_SLACK) {
@@ -69,9 +63,9 @@ impl NewExhibit {
                 ),
             ));
         }
-        let longest = match self.subject.kind() {
-            ExhibitKind::Clip => LONGEST_CLIP,
-            ExhibitKind::Track => LONGEST_TRACK,
+        let longest = match self.subject {
+            Subject::Camera { .. } => LONGEST_CLIP,
+            Subject::Vehicle(_) => LONGEST_TRACK,
         };
         if range.duration() > longest {
             return Err(Error::invalid(
@@ -84,6 +78,17 @@ impl NewExhibit {
         }
         Ok(())
     }
+}
+
+pub(super) fn check_purpose(purpose: &str) -> Result<()> {
+    let signs = purpose.trim().chars().count();
+    if (2..=500).contains(&signs) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "purpose_required",
+        "say in 2 to 500 signs what the exhibit is for; the purpose goes into the audit log and the manifest",
+    ))
 }
 
 pub(super) fn too_many_fixes() -> Error {

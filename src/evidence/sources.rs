@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Fix, GapCause, Result, StreamKey, TimeRange, UtcMicros, VehicleId};
+use crate::media::{DeriveOrder, Derived};
+use crate::model::{
+    Fix, FragmentClock, GapCause, Result, StreamKey, TakenFragments, TimeRange, UtcMicros,
+    VehicleId,
+};
 use crate::store::ByteStream;
 
 /// A range of a recording as one playable file.
@@ -17,6 +21,8 @@ pub struct SourceClip {
     /// What is missing of the range that was asked for, also before and behind `delivered`. `NotYet`: its end is still on its
     /// way to the disk, and the clip is longer a little later.
     pub gaps: Vec<(TimeRange, GapCause)>,
+    /// What of the archive it was taken from.
+    pub fragments: Option<TakenFragments>,
     /// Reads nothing before it is polled.
     pub bytes: ByteStream,
 }
@@ -37,6 +43,10 @@ pub trait Sources: Send + Sync {
     }
     /// The key frame at or before `at`, or else the first one after it; `None` when there is none.
     async fn still(&self, stream: &StreamKey, at: UtcMicros) -> Result<Option<SourceStill>>;
+    /// Which clocks the recording of a range tells of.
+    async fn clock(&self, stream: &StreamKey, range: TimeRange) -> Result<FragmentClock>;
+    /// Makes something of a clip that lies in evidence storage: one file in, one file out.
+    async fn derive(&self, order: DeriveOrder) -> Result<Derived>;
     /// At most `limit` fixes in the order of device time.
     async fn track(&self, vehicle: &VehicleId, range: TimeRange, limit: usize) -> Result<Vec<Fix>>;
 }

@@ -19,5 +19,7 @@ pub use playback::{Playback, Still};
 pub use protocol::{Format, HEADER_LEN, Header, Kind, Notice, Request, Wanted};
 pub use source::Sources;
 pub use tile::Out;
-pub use views::{CameraView, FixAbout, PositionView, ReasonView, StreamView, state_word};
+pub use views::{
+    CameraView, ClockView, FixAbout, PositionView, ReasonView, StreamView, state_word,
+};
 pub use wall::{MAX_TILES, Walls};

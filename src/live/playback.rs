@@ -11,8 +11,8 @@ use crate::access::{Action, Actor, Audit, Permission, audited};
 use crate::archive::{Archive, Clip, HlsPlaylist, SegmentReader};
 use crate::media::Media;
 use crate::model::{
-    CameraId, Clock, Coverage, Error, Result, SegmentId, StreamKey, StreamRole, TimeRange,
-    UtcMicros,
+    CameraId, Clock, Coverage, Error, FragmentClock, Result, SegmentId, StreamKey, StreamRole,
+    TimeRange, UtcMicros,
 };
 use crate::video::Video;
 
@@ -88,6 +88,11 @@ impl Playback {
             return Err(no_camera(key));
         }
         Ok(coverage)
+    }
+
+    /// The clocks at the newest recorded picture before `at`. Whoever asks has been let see the coverage or the clip.
+    pub async fn clock_before(&self, key: &StreamKey, at: UtcMicros) -> Result<FragmentClock> {
+        self.inner.archive.clock_before(key, at).await
     }
 
     pub async fn clip(&self, actor: &Actor, key: &StreamKey, range: TimeRange) -> Result<Clip> {

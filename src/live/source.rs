@@ -10,7 +10,7 @@ use crate::media::{
     AccessUnit, Feed, Media, TranscodeFeed, TranscodeSink, TranscodeStart, TranscodedFrame,
     Transcodes, Watched,
 };
-use crate::model::{Clock, Error, FaultKind, Result, StreamKey, VideoCodec};
+use crate::model::{CameraClock, Clock, Error, FaultKind, Result, StreamKey, VideoCodec};
 use crate::video::{Cursor, Frame, Item, Media as Kind, Read, Ring, SessionEnd, Start, Video};
 
 /// How often a tile looks whether a stream's first picture has come.
@@ -175,6 +175,7 @@ impl TranscodeSink for RingSink {
             key: f.key,
             data: f.data,
             lost: 0,
+            camera_clock: CameraClock::default(),
             params: f.params,
         })));
     }

@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::model::{
-    CameraStatus, FaultReason, Fix, Secret, StreamStatus, UtcMicros, Vehicle, VehicleClass,
-    VehicleState,
+    CameraClock, CameraStatus, FaultReason, Fix, Secret, StreamStatus, UtcMicros, Vehicle,
+    VehicleClass, VehicleState,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -48,6 +48,12 @@ pub struct StreamView {
     pub packets_lost: u64,
     pub reconnects: u64,
     pub recording: bool,
+    /// How packets travel in the session that runs or ran last; null before the first one.
+    pub transport: Option<&'static str>,
+    /// The camera's clock minus the server's, at the newest picture.
+    pub camera_clock: Option<ClockView>,
+    /// Why `camera_clock` is null.
+    pub camera_clock_reason: Option<&'static str>,
 }
 
 impl From<&StreamStatus> for StreamView {
@@ -66,6 +72,39 @@ impl From<&StreamStatus> for StreamView {
             packets_lost: s.packets_lost,
             reconnects: s.reconnects,
             recording: s.recording,
+            transport: s.transport.map(|t| t.as_str()),
+            camera_clock: s.camera_clock.and_then(ClockView::of),
+            camera_clock_reason: s
+                .camera_clock
+                .map_or(Some("no_picture"), |c| c.reason().map(|why| why.as_str())),
+        }
+    }
+}
+
+/// The camera's clock minus the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = CameraClock)]
+pub struct ClockView {
+    pub offset_us: i64,
+    /// How far the true value may lie on either side.
+    pub uncertainty_us: u32,
+    pub method: &'static str,
+}
+
+impl ClockView {
+    /// `None` where it is not known; the reason stands beside it.
+    pub fn of(clock: CameraClock) -> Option<Self> {
+        match clock {
+            CameraClock::Known {
+                offset_us,
+                uncertainty_us,
+                method,
+            } => Some(Self {
+                offset_us,
+                uncertainty_us,
+                method: method.as_str(),
+            }),
+            CameraClock::Unknown(_) => None,
         }
     }
 }
@@ -96,6 +135,9 @@ pub struct CameraView {
     pub fov_deg: Option<f64>,
     pub record: bool,
     pub transport: &'static str,
+    /// What of its misbehaviour is borne, where that is not the default.
+    #[schema(value_type = Object)]
+    pub policies: serde_json::Value,
     pub streams: Vec<&'static str>,
     #[serde(flatten)]
     pub top: StreamTop,
@@ -149,7 +191,8 @@ impl CameraView {
             heading_deg: c.heading_deg,
             fov_deg: c.fov_deg,
             record: c.record,
-            transport: "tcp",
+            transport: c.transport.as_str(),
+            policies: c.policies.to_json(),
             streams: c.streams().map(|(role, _)| role.as_str()).collect(),
             top,
             stream_states: StreamStates {

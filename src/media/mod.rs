@@ -1,10 +1,22 @@
 //! The only room that touches GStreamer and FFmpeg, and it does so in child processes: a fault in C costs one job.
 //!
-//! [`Media`] makes stills ([`Media::still`]) and shared transcodes of H.265 cameras ([`Media::transcodes`]). Recording does
-//! not pass through here.
+//! [`Media`] makes stills ([`Media::still`]), shared transcodes of H.265 cameras ([`Media::transcodes`]) and what is derived of
+//! clips ([`Media::derive`]). Recording does not pass through here, except from cameras that can only be reached by UDP, TLS,
+//! HTTP or multicast ([`Media::ingest`]).
 
 mod check;
+mod derive;
+#[doc(hidden)]
+pub mod fuzzing;
 mod h26x;
+mod ingest;
+mod ingest_form;
+mod ingest_pipeline;
+mod ingest_protocol;
+mod ingest_route;
+mod ingest_rtp;
+mod ingest_tls;
+mod ingest_worker;
 mod native;
 mod pipeline;
 mod pipeline_run;
@@ -27,6 +39,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use derive::{DeriveOrder, Derived, RECIPE_VERSION, Recipe, patience};
+pub use ingest::{IngestEvent, IngestFault, IngestOrder, IngestSession, IngestUnit, Lower, Medium};
 pub use transcode::{AccessUnit, Feed, TranscodeFeed, TranscodeSink, TranscodedFrame};
 pub use transcodes::{TranscodeStart, Transcodes, Watched};
 pub use worker::worker_main;
@@ -34,6 +48,7 @@ pub use worker::worker_main;
 use crate::config::MediaConfig;
 use crate::model::{Error, Result, StreamParams};
 use crate::telemetry::{self, Metric};
+use derive::DerivePool;
 use pipeline::Pipelines;
 use process::Spawner;
 use protocol::Picture;
@@ -56,6 +71,7 @@ pub struct Media {
 struct Inner {
     room: Arc<Room>,
     stills: Arc<StillPool>,
+    derive: Arc<DerivePool>,
 }
 
 /// What every kind of job shares.
@@ -81,6 +97,8 @@ pub struct MediaStatus {
     /// Left out because a worker was too slow, or before the first key frame.
     pub transcode_frames_left_out: u64,
     pub transcodes_failed: u64,
+    pub derived_made: u64,
+    pub derived_failed: u64,
     /// Right now.
     pub transcodes_running: usize,
 }
@@ -114,7 +132,11 @@ impl Media {
         room.tasks
             .spawn(Arc::clone(&stills).tend(idle, room.stop.clone()));
         Ok(Self {
-            inner: Arc::new(Inner { room, stills }),
+            inner: Arc::new(Inner {
+                derive: DerivePool::new(Arc::clone(&room)),
+                room,
+                stills,
+            }),
         })
     }
 
@@ -150,7 +172,15 @@ impl Media {
             .await
     }
 
-    /// The worker processes that run now: `still` or `transcode`, and the process id.
+    /// Makes something of a clip: reads one file, writes another. One job at a time, at low priority.
+    ///
+    /// Errors: `derive_busy` (too many wait already), `cannot_derive` (says what in the clip or the order stands against it),
+    /// `derive_timeout`, `worker_died`. Nothing is left at `out` then.
+    pub async fn derive(&self, order: DeriveOrder) -> Result<Derived> {
+        self.inner.derive.derive(order).await
+    }
+
+    /// The worker processes that run now: `still`, `transcode` or `derive`, and the process id.
     pub fn workers(&self) -> Vec<(&'static str, u32)> {
         let workers = self.inner.room.spawner.workers();
         workers
@@ -169,6 +199,8 @@ impl Media {
             transcode_frames_out: of(&counts.frames_out),
             transcode_frames_left_out: of(&counts.frames_left_out),
             transcodes_failed: of(&counts.transcodes_failed),
+            derived_made: of(&counts.derived_made),
+            derived_failed: of(&counts.derived_failed),
             transcodes_running: self.inner.room.running(),
         }
     }
@@ -205,6 +237,8 @@ pub(crate) struct Counts {
     frames_out: AtomicU64,
     frames_left_out: AtomicU64,
     transcodes_failed: AtomicU64,
+    derived_made: AtomicU64,
+    derived_failed: AtomicU64,
 }
 
 /// One more.

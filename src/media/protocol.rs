@@ -45,6 +45,12 @@ pub(crate) enum Message {
     /// Begin (again) with pictures of this kind.
     Configure(Picture),
     Unit(Unit),
+    /// What an ingest session says, either way (`ingest_protocol`).
+    Ingest(Bytes),
+    /// Make this of a clip: a `DeriveOrder` as JSON.
+    Derive {
+        order: String,
+    },
     /// No more input: finish what is begun and end.
     Stop,
 
@@ -70,6 +76,18 @@ pub(crate) enum Message {
     },
     /// Everything is out.
     Ended,
+    /// A long job goes on.
+    Progress {
+        permille: u32,
+    },
+    /// It is made: a `Derived` as JSON.
+    DeriveDone {
+        derived: String,
+    },
+    /// It cannot be made of this clip; the worker is fine.
+    DeriveRefused {
+        why: String,
+    },
 }
 
 /// One access unit with 4-byte NAL lengths.
@@ -130,7 +148,15 @@ pub(crate) fn encode(message: &Message, out: &mut BytesMut) -> Result<(), Protoc
             out.put_i64_le(unit.received);
             put_bytes(out, &unit.data);
         }
+        Message::Ingest(body) => {
+            out.put_u8(7);
+            out.put_slice(body);
+        }
         Message::Stop => out.put_u8(6),
+        Message::Derive { order } => {
+            out.put_u8(8);
+            put_bytes(out, order.as_bytes());
+        }
         Message::StillDone { job, jpeg } => {
             out.put_u8(64);
             out.put_u32_le(*job);
@@ -155,6 +181,18 @@ pub(crate) fn encode(message: &Message, out: &mut BytesMut) -> Result<(), Protoc
             put_bytes(out, cut(why));
         }
         Message::Ended => out.put_u8(69),
+        Message::Progress { permille } => {
+            out.put_u8(70);
+            out.put_u32_le(*permille);
+        }
+        Message::DeriveDone { derived } => {
+            out.put_u8(71);
+            put_bytes(out, derived.as_bytes());
+        }
+        Message::DeriveRefused { why } => {
+            out.put_u8(72);
+            put_bytes(out, cut(why));
+        }
     }
     let length = out.len() - start - 4;
     let Ok(prefix) = u32::try_from(length) else {
@@ -222,6 +260,10 @@ fn read(f: &mut Fields) -> Result<Message, ProtocolError> {
             data: f.bytes("data", MAX_UNIT)?,
         }),
         6 => Message::Stop,
+        7 => Message::Ingest(std::mem::take(&mut f.rest)),
+        8 => Message::Derive {
+            order: f.text("order")?,
+        },
         64 => Message::StillDone {
             job: f.u32("job")?,
             jpeg: f.bytes("jpeg", MAX_MESSAGE)?,
@@ -242,17 +284,26 @@ fn read(f: &mut Fields) -> Result<Message, ProtocolError> {
             why: f.text("why")?,
         },
         69 => Message::Ended,
+        70 => Message::Progress {
+            permille: f.u32("permille")?,
+        },
+        71 => Message::DeriveDone {
+            derived: f.text("derived")?,
+        },
+        72 => Message::DeriveRefused {
+            why: f.text("why")?,
+        },
         other => return Err(ProtocolError::UnknownKind(other)),
     })
 }
 
-fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     // Longer than u32 is longer than MAX_MESSAGE, which `encode` refuses.
     out.put_u32_le(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
     out.put_slice(bytes);
 }
 
-fn put_picture(out: &mut BytesMut, picture: &Picture) {
+pub(super) fn put_picture(out: &mut BytesMut, picture: &Picture) {
     out.put_u8(match picture.codec {
         VideoCodec::H264 => 0,
         VideoCodec::H265 => 1,
@@ -265,7 +316,7 @@ fn put_picture(out: &mut BytesMut, picture: &Picture) {
 }
 
 /// A reason for a person never needs more than this.
-fn cut(text: &str) -> &[u8] {
+pub(super) fn cut(text: &str) -> &[u8] {
     let mut end = text.len().min(4096);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -273,9 +324,9 @@ fn cut(text: &str) -> &[u8] {
     text.as_bytes().get(..end).unwrap_or_default()
 }
 
-struct Fields {
-    kind: u8,
-    rest: Bytes,
+pub(super) struct Fields {
+    pub(super) kind: u8,
+    pub(super) rest: Bytes,
 }
 
 impl Fields {
@@ -289,19 +340,19 @@ impl Fields {
         Ok(self.rest.split_to(length))
     }
 
-    fn u8(&mut self, field: &'static str) -> Result<u8, ProtocolError> {
+    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, ProtocolError> {
         Ok(self.take(field, 1)?.get_u8())
     }
 
-    fn u32(&mut self, field: &'static str) -> Result<u32, ProtocolError> {
+    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, ProtocolError> {
         Ok(self.take(field, 4)?.get_u32_le())
     }
 
-    fn i64(&mut self, field: &'static str) -> Result<i64, ProtocolError> {
+    pub(super) fn i64(&mut self, field: &'static str) -> Result<i64, ProtocolError> {
         Ok(self.take(field, 8)?.get_i64_le())
     }
 
-    fn flag(&mut self, field: &'static str) -> Result<bool, ProtocolError> {
+    pub(super) fn flag(&mut self, field: &'static str) -> Result<bool, ProtocolError> {
         match self.u8(field)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -309,7 +360,11 @@ impl Fields {
         }
     }
 
-    fn bytes(&mut self, field: &'static str, max: usize) -> Result<Bytes, ProtocolError> {
+    pub(super) fn bytes(
+        &mut self,
+        field: &'static str,
+        max: usize,
+    ) -> Result<Bytes, ProtocolError> {
         let length = self.u32(field)? as usize;
         if length > max {
             return Err(self.bad(field));
@@ -317,12 +372,12 @@ impl Fields {
         self.take(field, length)
     }
 
-    fn text(&mut self, field: &'static str) -> Result<String, ProtocolError> {
+    pub(super) fn text(&mut self, field: &'static str) -> Result<String, ProtocolError> {
         let bytes = self.bytes(field, MAX_SMALL)?;
         String::from_utf8(bytes.into()).map_err(|_| self.bad(field))
     }
 
-    fn picture(&mut self) -> Result<Picture, ProtocolError> {
+    pub(super) fn picture(&mut self) -> Result<Picture, ProtocolError> {
         Ok(Picture {
             codec: match self.u8("codec")? {
                 0 => VideoCodec::H264,
@@ -336,7 +391,7 @@ impl Fields {
         })
     }
 
-    fn bad(&self, field: &'static str) -> ProtocolError {
+    pub(super) fn bad(&self, field: &'static str) -> ProtocolError {
         ProtocolError::Bad {
             kind: self.kind,
             field,

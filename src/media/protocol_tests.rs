@@ -51,12 +51,16 @@ fn message() -> impl Strategy<Value = Message> {
             })
         ),
         Just(Message::Stop),
+        ".{0,400}".prop_map(|order| Message::Derive { order }),
         (any::<u32>(), bytes(500)).prop_map(|(job, jpeg)| Message::StillDone { job, jpeg }),
         (any::<u32>(), ".{0,60}").prop_map(|(job, why)| Message::StillRefused { job, why }),
         prop::option::of(".{0,60}").prop_map(|problem| Message::Checked { problem }),
         picture().prop_map(Message::Output),
         ".{0,60}".prop_map(|why| Message::Failed { why }),
         Just(Message::Ended),
+        any::<u32>().prop_map(|permille| Message::Progress { permille }),
+        ".{0,400}".prop_map(|derived| Message::DeriveDone { derived }),
+        ".{0,60}".prop_map(|why| Message::DeriveRefused { why }),
     ]
 }
 

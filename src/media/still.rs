@@ -70,7 +70,7 @@ fn decode(picture: &Picture, unit: &[u8]) -> Result<Video, String> {
 }
 
 /// Square pixels, never enlarged beyond what making them square needs.
-fn shown_size(decoded: &Video, announced: (u32, u32), max_width: u32) -> (u32, u32) {
+pub(super) fn shown_size(decoded: &Video, announced: (u32, u32), max_width: u32) -> (u32, u32) {
     let (w, h) = (u64::from(decoded.width()), u64::from(decoded.height()));
     let in_picture = decoded.aspect_ratio();
     let (num, den) = match (
@@ -104,7 +104,7 @@ fn shown_size(decoded: &Video, announced: (u32, u32), max_width: u32) -> (u32, u
     )
 }
 
-fn scale(decoded: &Video, width: u32, height: u32) -> Result<Video, ff::Error> {
+pub(super) fn scale(decoded: &Video, width: u32, height: u32) -> Result<Video, ff::Error> {
     let mut scaler = scaling::Context::get(
         decoded.format(),
         decoded.width(),
@@ -126,7 +126,7 @@ fn scale(decoded: &Video, width: u32, height: u32) -> Result<Video, ff::Error> {
     Ok(out)
 }
 
-fn colours_of(decoded: &Video) -> Colours {
+pub(super) fn colours_of(decoded: &Video) -> Colours {
     use ff::color::{Range, Space};
     let said = decoded.color_space();
     let matrix = if said == Space::BT709 {
@@ -149,7 +149,7 @@ fn colours_of(decoded: &Video) -> Colours {
     Colours { matrix, full_range }
 }
 
-fn encode(picture: &Video) -> Result<Vec<u8>, ff::Error> {
+pub(super) fn encode(picture: &Video) -> Result<Vec<u8>, ff::Error> {
     let codec = ff::encoder::find(Id::MJPEG).ok_or(ff::Error::EncoderNotFound)?;
     let mut encoder = ff::codec::Context::new_with_codec(codec)
         .encoder()

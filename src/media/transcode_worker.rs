@@ -62,12 +62,17 @@ pub(crate) fn serve(mut input: Input, output: Output) -> io::Result<()> {
                 return locked(&output).send(&Message::Ended);
             }
             Message::Still { .. }
+            | Message::Ingest(_)
             | Message::StillDone { .. }
             | Message::StillRefused { .. }
             | Message::Checked { .. }
             | Message::Output(_)
             | Message::Failed { .. }
-            | Message::Ended => Err(format!("a transcode worker was sent {name}")),
+            | Message::Ended
+            | Message::Derive { .. }
+            | Message::Progress { .. }
+            | Message::DeriveDone { .. }
+            | Message::DeriveRefused { .. } => Err(format!("a transcode worker was sent {name}")),
         };
         if let Err(why) = done {
             return locked(&output).send(&Message::Failed { why });

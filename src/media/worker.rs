@@ -1,5 +1,5 @@
-//! The worker process: native code (FFmpeg, GStreamer) at arm's length. `zhenbei worker still|transcode`, started only by
-//! the daemon.
+//! The worker process: native code (FFmpeg, GStreamer) at arm's length. `zhenbei worker still|transcode|ingest|derive`, started
+//! only by the daemon.
 //!
 //! Messages come on standard input and leave on standard output; standard error is the log. The process has a memory
 //! limit, never writes a core file (it would hold pictures), yields the processor to the recorder, and does not outlive
@@ -13,13 +13,16 @@ use bytes::BytesMut;
 use rustix::process::{Resource, Rlimit, Signal};
 
 use super::protocol::{self, Message};
-use super::{still, transcode_worker};
+use super::{derive, ingest_worker, still, transcode_worker};
 
 /// What a worker is for; the words of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Still,
     Transcode,
+    Ingest,
+    /// Makes cuts, sheets and copies of clips; files in, files out.
+    Derive,
 }
 
 impl Role {
@@ -27,6 +30,8 @@ impl Role {
         match self {
             Self::Still => "still",
             Self::Transcode => "transcode",
+            Self::Ingest => "ingest",
+            Self::Derive => "derive",
         }
     }
 
@@ -34,8 +39,18 @@ impl Role {
     /// allocator. This is the limit that bites: an 8K still needs about 350 MB, a transcode of 4K about 500 MB.
     const fn memory(self) -> u64 {
         match self {
-            Self::Still => 1 << 30,
-            Self::Transcode => 2 << 30,
+            Self::Still | Self::Ingest => 1 << 30,
+            // Of a clip of a day the tables alone are some 300 MB; x265 wants the most of the rest.
+            Self::Transcode | Self::Derive => 2 << 30,
+        }
+    }
+
+    /// Recording goes before looking, and looking before what can wait.
+    const fn nice(self) -> i32 {
+        match self {
+            Self::Ingest => 0,
+            Self::Still | Self::Transcode => 5,
+            Self::Derive => 15,
         }
     }
 }
@@ -47,7 +62,7 @@ const ADDRESS_SPACE: u64 = 16 << 30;
 /// The whole of a worker process; `args` are what follows `zhenbei worker`.
 pub fn worker_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let role = args.into_iter().next();
-    let role = [Role::Still, Role::Transcode]
+    let role = [Role::Still, Role::Transcode, Role::Ingest, Role::Derive]
         .into_iter()
         .find(|r| role.as_deref().is_some_and(|a| a == r.as_str()));
     let Some(role) = role else {
@@ -62,6 +77,8 @@ pub fn worker_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let served = match role {
         Role::Still => stills(input, output),
         Role::Transcode => transcode_worker::serve(input, output),
+        Role::Ingest => ingest_worker::serve(input, output),
+        Role::Derive => derive::serve(input, output),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,8 +104,12 @@ fn confine(role: Role) -> io::Result<()> {
     rustix::process::setrlimit(Resource::Core, at_most(0))?;
     rustix::process::setrlimit(Resource::Data, at_most(private_memory()? + role.memory()))?;
     rustix::process::setrlimit(Resource::As, at_most(ADDRESS_SPACE))?;
-    // Recording goes before looking.
-    rustix::process::nice(5)?;
+    match role.nice() {
+        0 => {}
+        nice => {
+            rustix::process::nice(nice)?;
+        }
+    }
     Ok(())
 }
 
@@ -191,6 +212,7 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Check => "Check",
         Message::Configure(_) => "Configure",
         Message::Unit(_) => "Unit",
+        Message::Ingest(_) => "Ingest",
         Message::Stop => "Stop",
         Message::StillDone { .. } => "StillDone",
         Message::StillRefused { .. } => "StillRefused",
@@ -198,5 +220,9 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Output(_) => "Output",
         Message::Failed { .. } => "Failed",
         Message::Ended => "Ended",
+        Message::Derive { .. } => "Derive",
+        Message::Progress { .. } => "Progress",
+        Message::DeriveDone { .. } => "DeriveDone",
+        Message::DeriveRefused { .. } => "DeriveRefused",
     }
 }

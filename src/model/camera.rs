@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AreaCode, CameraId, GeoPoint, UtcMicros};
+use super::{AreaCode, CameraClock, CameraId, CameraPolicies, GeoPoint, Transport, UtcMicros};
 
 /// Text that must not reach logs or answers: a stream address with its password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,14 +73,6 @@ impl fmt::Display for StreamRole {
     }
 }
 
-/// How RTP travels (RFC 2326 §10.12 interleaved for TCP).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    #[default]
-    Tcp,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
@@ -111,6 +103,7 @@ pub struct Camera {
     pub main: Secret,
     pub sub: Option<Secret>,
     pub transport: Transport,
+    pub policies: CameraPolicies,
     /// Record the main stream continuously.
     pub record: bool,
 }
@@ -140,6 +133,8 @@ pub enum FaultKind {
     UnsupportedCodec,
     /// Packets still come, pictures do not.
     PictureStopped,
+    /// This machine's clock was set back too far to go on in the same session.
+    ClockStep,
     /// A defect of ours in this camera's task.
     Panicked,
 }
@@ -154,6 +149,7 @@ impl FaultKind {
             | Self::Closed
             | Self::Protocol
             | Self::PictureStopped
+            | Self::ClockStep
             | Self::Panicked => true,
         }
     }
@@ -167,6 +163,7 @@ impl FaultKind {
             Self::Unauthorized => "unauthorized",
             Self::UnsupportedCodec => "unsupported_codec",
             Self::PictureStopped => "picture_stopped",
+            Self::ClockStep => "clock_step",
             Self::Panicked => "panicked",
         }
     }
@@ -222,6 +219,10 @@ pub struct StreamStatus {
     pub packets_lost: u64,
     pub reconnects: u64,
     pub recording: bool,
+    /// How packets travel in the session that runs or ran last.
+    pub transport: Option<Transport>,
+    /// Of the newest picture.
+    pub camera_clock: Option<CameraClock>,
 }
 
 impl StreamStatus {
@@ -240,6 +241,8 @@ impl StreamStatus {
             packets_lost: 0,
             reconnects: 0,
             recording: false,
+            transport: None,
+            camera_clock: None,
         }
     }
 }

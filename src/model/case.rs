@@ -64,6 +64,14 @@ words! {
         Clip = "clip",
         /// Fixes of a vehicle.
         Track = "track",
+        /// Pictures of a clip, exact to the picture; copied where they can be.
+        ExactCut = "exact_cut",
+        /// One picture of a clip.
+        Still = "still",
+        /// Small pictures of a clip in steps, with their times.
+        ContactSheet = "contact_sheet",
+        /// A clip made small for slow lines.
+        LowCopy = "low_copy",
     }
     ExhibitState {
         Working = "working",
@@ -119,6 +127,32 @@ pub struct ExhibitFile {
     pub recipe: Option<String>,
 }
 
+impl ExhibitKind {
+    /// Made of another exhibit, which stays what it was.
+    pub const fn is_derived(self) -> bool {
+        match self {
+            Self::Clip | Self::Track => false,
+            Self::ExactCut | Self::Still | Self::ContactSheet | Self::LowCopy => true,
+        }
+    }
+}
+
+/// A fragment of the archive as a manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FragmentName {
+    pub seq: i64,
+    /// Lower-case hex.
+    pub sha256: String,
+}
+
+/// The fragments that a clip was taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenFragments {
+    pub count: u64,
+    pub first: FragmentName,
+    pub last: FragmentName,
+}
+
 /// Evidence on a case: copied out of the archive, so retention cannot take it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exhibit {
@@ -139,4 +173,10 @@ pub struct Exhibit {
     pub created_by: String,
     pub created_at: UtcMicros,
     pub files: Vec<ExhibitFile>,
+    /// The exhibit this one was made of; originals have none.
+    pub derived_from: Option<ExhibitId>,
+    /// How: `name`, `version`, `parameters`, and once it is ready `encoder`, `settings`, `pictures`.
+    pub recipe: Option<serde_json::Value>,
+    /// Of a clip, once it is being copied.
+    pub fragments: Option<TakenFragments>,
 }

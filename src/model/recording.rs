@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{SegmentId, StreamKey, TimeRange, UtcMicros};
+use super::{FragmentClock, SegmentId, StreamKey, TimeRange, UtcMicros};
 
 /// Why an interval has no picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -125,6 +125,7 @@ pub struct Fragment {
     /// Of the fragment's bytes, chained to the one before.
     pub sha256: [u8; 32],
     pub packets_lost: u32,
+    pub clock: FragmentClock,
     /// Per-sample table (sizes, durations, key flags) as the archive packs it, so that a clip needs no file read.
     pub samples: Vec<u8>,
 }

@@ -104,7 +104,10 @@ fn camera_changes(old: &Camera, new: &Camera) -> String {
         parts.push(format!("sub {} → {}", text(&old.sub), text(&new.sub)));
     }
     if old.transport != new.transport {
-        parts.push("transport".into());
+        parts.push(format!("transport {} → {}", old.transport, new.transport));
+    }
+    if old.policies != new.policies {
+        parts.push(format!("policies {}", new.policies.to_json()));
     }
     if old.record != new.record {
         parts.push(if new.record {
@@ -141,6 +144,7 @@ mod tests {
             main: Secret::new("rtsp://u:secret@192.0.2.1/main"),
             sub: None,
             transport: Transport::Tcp,
+            policies: crate::model::CameraPolicies::default(),
             record: true,
         }
     }

@@ -52,6 +52,9 @@ metrics! {
     ArchiveFragments = Counter "zhenbei_archive_fragments_total" ["camera", "stream"] "Fragments written.";
     ArchiveBytes = Counter "zhenbei_archive_bytes_total" ["camera", "stream"] "Bytes of recordings written.";
     ArchiveDurableLag = Gauge "zhenbei_archive_durable_lag_seconds" ["camera", "stream"] "How far durable_until is behind now.";
+    ArchiveDurableUntil = Gauge "zhenbei_archive_durable_until_seconds" ["camera", "stream"] "durable_until, in seconds since 1970: everything before it survives a power cut and is found.";
+    ArchiveSuspect = Counter "zhenbei_archive_suspect_files_total" ["volume"] "Files whose newest part is suspect because a sync failed.";
+    ArchiveAhead = Gauge "zhenbei_archive_clock_ahead_seconds" ["camera", "stream"] "How far recorded times are ahead of the server's clock, which was set back.";
     ArchiveGaps = Counter "zhenbei_archive_gaps_total" ["cause"] "Missing intervals.";
     ArchiveGapMillis = Counter "zhenbei_archive_gap_milliseconds_total" ["cause"] "Length of the missing intervals.";
     ArchiveQueueBytes = Gauge "zhenbei_archive_queue_bytes" ["volume"] "Bytes waiting for the disk.";
@@ -78,6 +81,7 @@ metrics! {
 
     MediaTranscodes = Gauge "zhenbei_media_transcodes" [] "Transcodes running.";
     MediaFailures = Counter "zhenbei_media_worker_failures_total" ["job"] "Worker processes that ended badly or were ended.";
+    MediaDerive = Histogram "zhenbei_media_derive_seconds" [] "Time to make one derived item.";
     MediaStill = Histogram "zhenbei_media_still_seconds" [] "Time to make one still picture.";
 
     HttpRequests = Counter "zhenbei_http_requests_total" ["method", "route", "status"] "Calls answered.";

@@ -10,6 +10,8 @@ pub(super) struct Address {
     pub(super) credentials: Option<Credentials>,
     /// `host:port`, as it names the device.
     pub(super) authority: String,
+    /// `rtsps`: RTSP over TLS, port 322 (RFC 7826 §4.2) unless it says otherwise.
+    pub(super) tls: bool,
 }
 
 /// Decoded: `%40` in an address is `@` in a password.
@@ -25,9 +27,10 @@ impl Address {
         let mut url = Url::parse(secret.reveal()).map_err(|e| {
             format!("its address is not a URL ({e}); write rtsp://user:password@host:554/path")
         })?;
-        if url.scheme() != "rtsp" {
+        let tls = url.scheme() == "rtsps";
+        if !tls && url.scheme() != "rtsp" {
             return Err(format!(
-                "its address begins with {}://, and only rtsp:// is supported",
+                "its address begins with {}://, and only rtsp:// and rtsps:// are supported",
                 url.scheme()
             ));
         }
@@ -39,7 +42,7 @@ impl Address {
         let authority = format!(
             "{}:{}",
             host.to_ascii_lowercase(),
-            url.port().unwrap_or(554)
+            url.port().unwrap_or(if tls { 322 } else { 554 })
         );
         let credentials = (!url.username().is_empty()).then(|| Credentials {
             username: percent_decoded(url.username()),
@@ -57,6 +60,7 @@ impl Address {
             url,
             credentials,
             authority,
+            tls,
         })
     }
 }
@@ -138,7 +142,6 @@ mod tests {
             "http://u:hunter2@h/",
             "rtsp:hunter2",
             "rtsp:///hunter2",
-            "rtsps://u:hunter2@h/",
         ] {
             let message = parse(bad)
                 .err()

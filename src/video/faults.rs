@@ -1,7 +1,7 @@
 //! What an error of retina means for the camera: its kind, and a sentence that says what to do.
 
 use super::session::Fault;
-use crate::model::FaultKind;
+use crate::model::{FaultKind, Transport};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -73,16 +73,44 @@ pub(super) fn fault(
 ) -> Fault {
     match error.status_code() {
         // An answer that was no refusal, and still could not be used.
-        Some(200..=299) | None => unanswered(error, step, authority),
+        Some(200..=299) | None => Fault {
+            unreadable: is_unreadable(error, step),
+            ..unanswered(error, step, authority)
+        },
         Some(status) => refusal(status, step, has_credentials),
     }
 }
 
-fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
+/// An answer that came whole and goes against the grammar, before anything was played.
+fn is_unreadable(error: &retina::Error, step: Step) -> bool {
+    match sort(error) {
+        Sort::Framing => step != Step::Streaming,
+        Sort::Other => {
+            let what = first_line(error);
+            // Without the numbers of the channels no back-end knows what is whose.
+            let hopeless = ["No parseable streams", "missing interleaved"];
+            error.status_code().is_some() && !hopeless.iter().any(|h| what.contains(h))
+        }
+        Sort::Connect | Sort::Read | Sort::Write | Sort::StaleSession | Sort::Packet { .. } => {
+            false
+        }
+    }
+}
+
+pub(super) fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
     let method = step.method();
     let (kind, message) = match status {
         // In a running session the camera may only have grown tired of its nonce (RFC 2617 §3.3): ask again by a new session.
         401 if step == Step::Streaming => (FaultKind::Closed, "the camera asked to sign in again".to_owned()),
+        // Signed, and refused although DESCRIBE was not: retina keeps to the first nonce.
+        401 if has_credentials && matches!(step, Step::Setup | Step::Play) => (
+            FaultKind::Unauthorized,
+            format!(
+                "the camera answered DESCRIBE and refused {method} (401): the password is wrong, or it wants a new nonce for each \
+                 request. Not tried on, because more tries lock the account: correct the password in the camera's address, or \
+                 set `keepalive = \"off\"` for this camera, which uses the second back-end"
+            ),
+        ),
         401 if has_credentials => (
             FaultKind::Unauthorized,
             "the camera refused this user name and password (401). Not tried on, because more tries lock the account: correct \
@@ -111,10 +139,7 @@ fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
                 "the camera refused {method} ({status}): it is starting, overloaded, or its limit of viewers is reached; tried again"
             ),
         ),
-        461 => (
-            FaultKind::Protocol,
-            "the camera does not send RTP over TCP (461); allow it in the camera's network settings".to_owned(),
-        ),
+        461 => return unsupported_transport(Transport::Tcp),
         300..=399 => (
             FaultKind::Protocol,
             format!("the camera sends us elsewhere ({status} to {method}); write the new address into its configuration"),
@@ -124,6 +149,20 @@ fn refusal(status: u16, step: Step, has_credentials: bool) -> Fault {
     Fault {
         forbidden: status == 403,
         ..Fault::new(kind, message)
+    }
+}
+
+/// RFC 2326 §11.3.14.
+pub(super) fn unsupported_transport(transport: Transport) -> Fault {
+    Fault {
+        transport_refused: true,
+        ..Fault::new(
+            FaultKind::Protocol,
+            format!(
+                "the camera does not send RTP over {transport} (461); allow it in the camera's network settings, or set another \
+                 transport for this camera (docs/cameras.md)"
+            ),
+        )
     }
 }
 

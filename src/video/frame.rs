@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::{StreamParams, UtcMicros};
+use crate::model::{CameraClock, StreamParams, UtcMicros};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
@@ -26,5 +26,7 @@ pub struct Frame {
     pub data: Bytes,
     /// RTP packets lost just before this frame.
     pub lost: u32,
+    /// The camera's clock minus `received`. Never moves a timeline; kept beside it.
+    pub camera_clock: CameraClock,
     pub params: Arc<StreamParams>,
 }

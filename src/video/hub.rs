@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::meter::Meter;
 use super::{Frame, Item, Media, Ring, SessionEnd, StreamParams};
 use crate::model::{
-    Clock, FaultKind, FaultReason, StreamKey, StreamState, StreamStatus, UtcMicros,
+    Clock, FaultKind, FaultReason, StreamKey, StreamState, StreamStatus, Transport, UtcMicros,
 };
 use crate::telemetry::{Counter, Metric, count, counter};
 
@@ -140,6 +140,7 @@ impl Stream {
         let mut news = false;
         if video {
             known.status.last_frame = Some(frame.received);
+            known.status.camera_clock = Some(frame.camera_clock);
             known.pictures_since_end = true;
             news = known.note_params(&frame.params);
         }
@@ -150,6 +151,10 @@ impl Stream {
         if news {
             self.changed();
         }
+    }
+
+    pub(super) fn set_transport(&self, transport: Transport) {
+        self.known().status.transport = Some(transport);
     }
 
     pub(super) fn count_lost(&self, packets: u32) {

@@ -2,30 +2,41 @@
 //! ring.
 //!
 //! `supervisor` compares the wanted cameras with the tasks that run; `task` is the shell around the pure `lifecycle`; a
-//! `SessionRunner` speaks with the camera (`RtspRunner`, by retina) and puts frames into the `sink`; `hub` keeps what is
+//! `SessionRunner` speaks with the camera (`Sessions` chooses: `RtspRunner` by retina, or a worker process with GStreamer) and
+//! puts frames into the `sink`; `hub` keeps what is
 //! known of each stream and is what the rest of the daemon asks, through `Video`.
 
 mod address;
+mod camera_clock;
 mod faults;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod hub;
 mod lifecycle;
 mod meter;
 mod params;
+mod placing;
 mod ring;
+mod rtcp;
 mod rtsp;
 mod session;
+mod sessions;
 mod sink;
 mod supervisor;
 mod task;
 mod timeline;
+mod worker_session;
 
+pub use camera_clock::ClockReader;
 pub use frame::{Frame, Media};
 pub use hub::{StreamList, Video};
 pub use ring::{Cursor, Item, Read, Ring, SessionEnd, Start};
+pub use rtcp::{SenderReport, sender_report};
 pub use rtsp::RtspRunner;
 pub use session::{Fault, SessionRunner, SessionSpec};
+pub use sessions::Sessions;
 pub use sink::SessionSink;
 
 pub use crate::model::{AudioParams, StreamParams};

@@ -15,16 +15,46 @@ pub(super) struct Chosen {
     pub(super) audio: Option<usize>,
 }
 
-/// The first H.264 or H.265 video, and the first sound that can lie in our files.
-pub(super) fn choose(streams: &[Stream], with_audio: bool) -> Result<Chosen, Fault> {
+/// The first H.264 or H.265 video, and the first sound that can lie in our files and comes from the camera.
+pub(super) fn choose(streams: &[Stream], sdp: &[u8], with_audio: bool) -> Result<Chosen, Fault> {
     let video = streams
         .iter()
         .position(|s| s.media() == "video" && matches!(s.encoding_name(), "h264" | "h265"))
         .ok_or_else(|| no_video(streams))?;
+    let sdp = String::from_utf8_lossy(sdp);
+    let marked = send_only(&sdp);
+    let is_marked = |s: &Stream| {
+        let control = s.control().map(url::Url::as_str).unwrap_or_default();
+        marked.iter().any(|m| {
+            control
+                .strip_suffix(m)
+                .is_some_and(|base| base.is_empty() || base.ends_with('/'))
+        })
+    };
+    // Some servers mark all they send so; then it says nothing.
+    let talk_back = !streams.get(video).is_some_and(is_marked);
     let audio = streams
         .iter()
-        .position(|s| with_audio && audio_params(s).is_some());
+        .position(|s| with_audio && audio_params(s).is_some() && !(talk_back && is_marked(s)));
     Ok(Chosen { video, audio })
+}
+
+/// Control addresses, as they are written, of the media that we would send: the back-channel to a loudspeaker (ONVIF
+/// Streaming Specification §5.3). retina does not tell the direction.
+fn send_only(sdp: &str) -> Vec<&str> {
+    let mut media: Vec<Vec<&str>> = Vec::new();
+    for line in sdp.lines().map(str::trim) {
+        if line.starts_with("m=") {
+            media.push(Vec::new());
+        } else if let Some(last) = media.last_mut() {
+            last.push(line);
+        }
+    }
+    media
+        .iter()
+        .filter(|lines| lines.contains(&"a=sendonly"))
+        .filter_map(|lines| lines.iter().find_map(|l| l.strip_prefix("a=control:")))
+        .collect()
 }
 
 fn no_video(streams: &[Stream]) -> Fault {
@@ -147,6 +177,14 @@ mod tests {
             .iter()
             .flat_map(|t| [0, 0, 0, 3, t << 1, 1, 0xaa])
             .collect()
+    }
+
+    #[test]
+    fn the_way_to_a_loudspeaker_is_known_by_its_direction() {
+        let sdp = "v=0\r\na=sendonly\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\na=control:t0\r\nm=audio 0 RTP/AVP 0\r\n\
+                   a=control:t5\r\na=sendonly \r\nm=audio 0 RTP/AVP 8\r\na=recvonly\r\na=control:t1\r\n";
+        assert_eq!(send_only(sdp), ["t5"]);
+        assert!(send_only("").is_empty());
     }
 
     #[test]

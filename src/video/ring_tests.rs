@@ -28,6 +28,7 @@ fn frame(media: Media, n: i64, key: bool, len: usize) -> Item {
         key,
         data,
         lost: 0,
+        camera_clock: crate::model::CameraClock::default(),
         params: params(),
     }))
 }

@@ -6,14 +6,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use retina::client::{
-    self, Credentials, Demuxed, Described, InitialTimestampPolicy, PlayOptions, SessionGroup,
-    SessionOptions, SetupOptions, UnassignedChannelDataPolicy,
+    self, Credentials, Demuxed, Described, PlayOptions, SessionGroup, SessionOptions, SetupOptions,
 };
 use retina::codec::{AudioFrame, CodecItem, FrameFormat, VideoFrame};
 use tokio_util::sync::CancellationToken;
@@ -22,12 +21,17 @@ use tracing::{debug, info, warn};
 use super::address::Address;
 use super::faults::{self, Sort, Step};
 use super::params::{self, Chosen};
+use super::placing::Placing;
 use super::session::{Fault, SessionRunner, SessionSpec};
 use super::sink::SessionSink;
-use super::timeline::{MediaTimeline, ReceiveClock};
 use super::{AudioParams, Frame, Media, StreamParams};
 use crate::config::VideoConfig;
-use crate::model::{Clock, FaultKind, Secret, StreamKey, Transport};
+use crate::model::{
+    CameraClock, CameraPolicies, Clock, FaultKind, InitialSequencePolicy as Seq,
+    InitialTimestampPolicy as FirstTime, Secret, SessionIdPolicy as SessionId, SoundPolicy,
+    StreamKey, TeardownPolicy as Teardown, Transport, UnassignedChannelPolicy as Unassigned,
+    UnknownRtcpSsrcPolicy as UnknownSsrc,
+};
 
 /// A camera has this long to answer TEARDOWN.
 const TEARDOWN_LIMIT: Duration = Duration::from_secs(2);
@@ -124,6 +128,7 @@ impl Session<'_> {
         self.wait_for_stale_sessions().await;
         match self.open().await {
             Ok((demuxed, chosen)) => {
+                sink.transport(Transport::Tcp);
                 sink.playing();
                 Reader::new(self, chosen, &demuxed).run(demuxed, sink).await
             }
@@ -155,7 +160,9 @@ impl Session<'_> {
             .creds(creds)
             .user_agent(concat!("zhenbei/", env!("CARGO_PKG_VERSION")).to_owned())
             .session_group(Arc::clone(&self.peer.sessions))
-            .unassigned_channel_data(UnassignedChannelDataPolicy::Auto);
+            .teardown(teardown(self.spec.policies.teardown))
+            .unassigned_channel_data(unassigned(self.spec.policies.unassigned_channel))
+            .session_id(session_id(self.spec.policies.session_id));
         // Connecting, and an answer; where a password is asked for, a second answer.
         let describe = client::Session::describe(self.address.url.clone(), options);
         let limit = self.runner.answer_timeout * 2;
@@ -169,34 +176,22 @@ impl Session<'_> {
         {
             self.peer.stale_bug.store(true, Ordering::Relaxed);
         }
-        let with_audio = self.runner.mute().get(&self.spec.key) != Some(&self.spec.url);
-        let mut chosen = params::choose(session.streams(), with_audio)?;
-        self.answer(
-            Step::Setup,
-            session.setup(chosen.video, self.setup_options()),
-        )
-        .await?;
+        let with_audio = self.spec.policies.sound == SoundPolicy::Take
+            && self.runner.mute().get(&self.spec.key) != Some(&self.spec.url);
+        let mut chosen = params::choose(session.streams(), session.sdp(), with_audio)?;
+        self.answer(Step::Setup, session.setup(chosen.video, setup_options()))
+            .await?;
         if let Some(audio) = chosen.audio
             && !self.set_up_audio(&mut session, audio).await?
         {
             chosen.audio = None;
         }
-        // Cameras that give no or a wrong RTP-Info are normal; `MediaTimeline` finds its own zero.
-        let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
+        let play = play_options(&self.spec.policies);
         let playing = self.answer(Step::Play, session.play(play)).await?;
         let demuxed = playing
             .demuxed()
             .map_err(|e| self.fault(&e, Step::Describe))?;
         Ok((demuxed, chosen))
-    }
-
-    fn setup_options(&self) -> SetupOptions {
-        let transport = match self.spec.transport {
-            Transport::Tcp => client::Transport::Tcp(client::TcpTransportOptions::default()),
-        };
-        SetupOptions::default()
-            .transport(transport)
-            .frame_format(FrameFormat::MP4)
     }
 
     /// A camera that refuses to send sound still sends pictures.
@@ -207,7 +202,7 @@ impl Session<'_> {
     ) -> Result<bool, Fault> {
         match tokio::time::timeout(
             self.runner.answer_timeout,
-            session.setup(audio, self.setup_options()),
+            session.setup(audio, setup_options()),
         )
         .await
         {
@@ -282,6 +277,58 @@ impl Session<'_> {
     }
 }
 
+fn setup_options() -> SetupOptions {
+    SetupOptions::default()
+        .transport(client::Transport::Tcp(
+            client::TcpTransportOptions::default(),
+        ))
+        .frame_format(FrameFormat::MP4)
+}
+
+fn teardown(policy: Teardown) -> client::TeardownPolicy {
+    match policy {
+        Teardown::Auto => client::TeardownPolicy::Auto,
+        Teardown::Always => client::TeardownPolicy::Always,
+        Teardown::Never => client::TeardownPolicy::Never,
+    }
+}
+
+fn unassigned(policy: Unassigned) -> client::UnassignedChannelDataPolicy {
+    match policy {
+        Unassigned::Auto => client::UnassignedChannelDataPolicy::Auto,
+        Unassigned::Ignore => client::UnassignedChannelDataPolicy::Ignore,
+        Unassigned::StaleSession => client::UnassignedChannelDataPolicy::AssumeStaleSession,
+        Unassigned::Abort => client::UnassignedChannelDataPolicy::Error,
+    }
+}
+
+fn session_id(policy: SessionId) -> client::SessionIdPolicy {
+    match policy {
+        SessionId::RequireMatch => client::SessionIdPolicy::RequireMatch,
+        SessionId::UseFirst => client::SessionIdPolicy::UseFirst,
+    }
+}
+
+/// Cameras that give no or a wrong RTP-Info are normal: where it is not required, `MediaTimeline` finds its own zero.
+fn play_options(policies: &CameraPolicies) -> PlayOptions {
+    PlayOptions::default()
+        .initial_timestamp(match policies.initial_timestamp {
+            FirstTime::Permissive => client::InitialTimestampPolicy::Permissive,
+            FirstTime::Require => client::InitialTimestampPolicy::Require,
+            FirstTime::Ignore => client::InitialTimestampPolicy::Ignore,
+        })
+        .initial_seq(match policies.initial_seq {
+            Seq::IgnoreSuspicious => client::InitialSequenceNumberPolicy::IgnoreSuspiciousValues,
+            Seq::Respect => client::InitialSequenceNumberPolicy::Respect,
+            Seq::Ignore => client::InitialSequenceNumberPolicy::Ignore,
+        })
+        .unknown_rtcp_ssrc(match policies.unknown_rtcp_ssrc {
+            UnknownSsrc::Drop => client::UnknownRtcpSsrcPolicy::DropPackets,
+            UnknownSsrc::Process => client::UnknownRtcpSsrcPolicy::ProcessPackets,
+            UnknownSsrc::Abort => client::UnknownRtcpSsrcPolicy::AbortSession,
+        })
+}
+
 /// Turns what the camera sends into frames.
 struct Reader<'a> {
     session: &'a Session<'a>,
@@ -291,10 +338,7 @@ struct Reader<'a> {
     params: Option<Arc<StreamParams>>,
     /// Parameter sets came; taken over at the next key frame.
     new_params: bool,
-    started: Instant,
-    receive: ReceiveClock,
-    video_time: MediaTimeline,
-    audio_time: MediaTimeline,
+    placing: Placing,
     /// Sound is left out for the rest of the session.
     silent: bool,
     /// The last error in the sound's packets.
@@ -307,7 +351,6 @@ impl<'a> Reader<'a> {
             .audio
             .and_then(|i| demuxed.streams().get(i))
             .and_then(params::audio_params);
-        let started = Instant::now();
         let audio_rate = audio.as_ref().map_or(1, |a| a.clock_rate);
         Self {
             session,
@@ -318,11 +361,11 @@ impl<'a> Reader<'a> {
                 .is_some_and(|s| s.encoding_name() == "h265"),
             params: None,
             new_params: true,
-            started,
-            receive: ReceiveClock::new(session.runner.clock.now(), started),
-            // RFC 6184 §8.2.1 and RFC 7798 §7.1: always 90 kHz.
-            video_time: MediaTimeline::new(90_000),
-            audio_time: MediaTimeline::new(audio_rate),
+            placing: Placing::new(
+                Arc::clone(&session.runner.clock),
+                session.spec.policies.timestamp_jump,
+                audio_rate,
+            ),
             silent: audio.is_none(),
             audio,
             audio_error: None,
@@ -334,6 +377,12 @@ impl<'a> Reader<'a> {
             let result = match demuxed.next().await {
                 Some(Ok(CodecItem::VideoFrame(f))) => self.video(f, &demuxed, sink),
                 Some(Ok(CodecItem::AudioFrame(f))) => self.sound(&f, sink),
+                Some(Ok(CodecItem::Rtcp(r))) => {
+                    if r.stream_id() == self.chosen.video {
+                        self.placing.rtcp(r.raw());
+                    }
+                    Ok(())
+                }
                 Some(Ok(_)) => Ok(()),
                 Some(Err(e)) => self.error(&e),
                 None => Err(self.end()),
@@ -357,16 +406,7 @@ impl<'a> Reader<'a> {
         }
         let at = frame.end_ctx().received();
         let (rtp, lost) = (frame.timestamp(), u32::from(frame.loss()));
-        let pts = self
-            .video_time
-            .place(rtp.timestamp(), rtp.elapsed(), self.started, at)
-            .map_err(|why| {
-                Fault::new(
-                    FaultKind::Protocol,
-                    format!("the picture's clock is not to be trusted: {why}"),
-                )
-            })?;
-        let received = self.stamp(at)?;
+        let placed = self.placing.picture(rtp.timestamp(), rtp.elapsed(), at)?;
         let Some(params) = &self.params else {
             sink.undecodable(lost);
             return Ok(());
@@ -374,11 +414,12 @@ impl<'a> Reader<'a> {
         let data = Bytes::from(frame.into_data());
         sink.push(Frame {
             media: Media::Video,
-            pts,
-            received,
+            pts: placed.pts,
+            received: placed.received,
             key,
             data,
             lost,
+            camera_clock: placed.camera_clock,
             params: Arc::clone(params),
         });
         Ok(())
@@ -391,20 +432,11 @@ impl<'a> Reader<'a> {
         let params = Arc::clone(params);
         let at = frame.ctx().received();
         let rtp = frame.timestamp();
-        let pts = match self
-            .audio_time
-            .place(rtp.timestamp(), rtp.elapsed(), self.started, at)
-        {
-            Ok(pts) => pts,
-            Err(why) => {
-                warn!(
-                    "the sound's clock is not to be trusted: {why}; leaving the sound out of this session"
-                );
-                self.silent = true;
-                return Ok(());
-            }
+        let placed = self.placing.sound(rtp.timestamp(), rtp.elapsed(), at)?;
+        let Some((pts, received)) = placed else {
+            self.silent = true;
+            return Ok(());
         };
-        let received = self.stamp(at)?;
         sink.push(Frame {
             media: Media::Audio,
             pts,
@@ -412,6 +444,7 @@ impl<'a> Reader<'a> {
             key: true,
             data: Bytes::copy_from_slice(frame.data()),
             lost: u32::from(frame.loss()),
+            camera_clock: CameraClock::default(),
             params,
         });
         Ok(())
@@ -434,17 +467,6 @@ impl<'a> Reader<'a> {
             }
             self.params = Some(Arc::new(params));
         }
-    }
-
-    /// Server time of something that came in at `at`.
-    fn stamp(&mut self, at: Instant) -> Result<crate::model::UtcMicros, Fault> {
-        let wall = self.session.runner.clock.now().minus(at.elapsed());
-        self.receive.stamp(wall, at).map_err(|seconds| {
-            Fault::new(
-                FaultKind::Closed,
-                format!("this machine's clock was set back by {seconds:.0} s; a new session begins with the new time"),
-            )
-        })
     }
 
     fn error(&mut self, error: &retina::Error) -> Result<(), Fault> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::sink::SessionSink;
-use crate::model::{FaultKind, Secret, StreamKey, Transport};
+use crate::model::{CameraPolicies, FaultKind, Secret, StreamKey, Transport};
 
 /// What a session needs to know. A stream whose spec changed gets a new session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub struct SessionSpec {
     /// With user name and password, if the camera has them.
     pub url: Secret,
     pub transport: Transport,
+    pub policies: CameraPolicies,
 }
 
 /// Why a session ended. `message` is for a person: what happened and what to do; never a password in it.
@@ -26,6 +27,10 @@ pub struct Fault {
     /// Of `Unauthorized`: the user is known and may not watch this (403). Asking again changes nothing, while a 401 may be a
     /// camera that is still starting.
     pub forbidden: bool,
+    /// The camera does not send over this transport (461); another may do.
+    pub transport_refused: bool,
+    /// The camera answered, and this back-end could not read the answer; another one may be more lenient.
+    pub unreadable: bool,
 }
 
 impl Fault {
@@ -34,6 +39,8 @@ impl Fault {
             kind,
             message: message.into(),
             forbidden: false,
+            transport_refused: false,
+            unreadable: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::hosts::Proving;
 use super::hub::Stream;
 use super::session::Fault;
 use super::{Frame, Media};
-use crate::model::FaultKind;
+use crate::model::{FaultKind, Transport};
 
 /// Longest time from opening a session to its PLAY, with waiting for a stale session of an old live555 server (65 s).
 const OPENING_LIMIT: Duration = Duration::from_secs(90);
@@ -76,6 +76,21 @@ impl SessionSink {
         at.playing.get_or_insert_with(Instant::now);
         drop(at);
         self.progress.playing.notify_one();
+    }
+
+    /// How packets travel in this session.
+    pub fn transport(&mut self, transport: Transport) {
+        self.stream.set_transport(transport);
+    }
+
+    /// Whether the camera has answered PLAY.
+    pub(super) fn is_playing(&self) -> bool {
+        self.opening.is_none()
+    }
+
+    /// Whether a key frame has come.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.started
     }
 
     /// A picture came that nobody can decode, because the camera has not sent its parameter sets yet.

@@ -187,6 +187,7 @@ fn wanted_streams(cameras: &[Camera]) -> BTreeMap<StreamKey, Wanted> {
                 key: key.clone(),
                 url: url.clone(),
                 transport: camera.transport,
+                policies: camera.policies,
             };
             (key, Wanted { spec, record })
         })

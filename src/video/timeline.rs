@@ -123,6 +123,16 @@ impl MediaTimeline {
         }
         Ok(pts)
     }
+
+    /// After a jump: `rtp` is what came in at `at`, and time goes on from what was placed before.
+    pub(super) fn rebase(&mut self, rtp: i64, session_start: Instant, at: Instant) -> i64 {
+        let real = at.saturating_duration_since(session_start).as_secs_f64();
+        let arrived = units(real, self.clock_rate);
+        let pts = self.last.map_or(arrived, |(last, _)| arrived.max(last + 1));
+        self.base = Some((rtp.saturating_sub(pts), session_start));
+        self.last = Some((pts, at));
+        pts
+    }
 }
 
 #[allow(

@@ -30,6 +30,7 @@ fn follow(house: &House, f: &footage::Footage, begin: i64) {
             key: *is_key,
             data: data.clone(),
             lost: 0,
+            camera_clock: zhenbei::model::CameraClock::default(),
             params: Arc::clone(&f.params),
         });
     }
@@ -185,6 +186,7 @@ async fn media_time_that_jumps_by_hours_does_not_move_the_recording() {
             key: *is_key,
             data: data.clone(),
             lost: 0,
+            camera_clock: zhenbei::model::CameraClock::default(),
             params: Arc::clone(&f.params),
         });
     }

@@ -141,6 +141,7 @@ async fn pictures_lost_on_the_way() {
             key: *is_key,
             data: data.clone(),
             lost: if i == 0 { 400 } else { 0 },
+            camera_clock: zhenbei::model::CameraClock::default(),
             params: std::sync::Arc::clone(&f.params),
         });
     }

@@ -14,8 +14,9 @@ use zhenbei::archive::Archive;
 use zhenbei::casefile::{Cases, NewCase};
 use zhenbei::config::AccessConfig;
 use zhenbei::evidence::{Exhibits, NewExhibit, Parts, SourceClip, SourceStill, Sources, Subject};
+use zhenbei::media::{DeriveOrder, Derived};
 use zhenbei::model::{
-    CaseId, Exhibit, ExhibitState, FaultKind, Fix, GapCause, GeoPoint, Result, StreamKey,
+    CaseId, Error, Exhibit, ExhibitState, FaultKind, Fix, GapCause, GeoPoint, Result, StreamKey,
     StreamRole, TimeRange, UtcMicros, VehicleId,
 };
 use zhenbei::store::Folder;
@@ -40,6 +41,7 @@ impl Sources for Recordings {
             etag: clip.etag().to_owned(),
             delivered: clip.delivered(),
             gaps: clip.gaps().to_vec(),
+            fragments: None,
             bytes: clip.read(0..len).boxed(),
         })
     }
@@ -48,8 +50,16 @@ impl Sources for Recordings {
         self.archive.has_footage(stream, range).await
     }
 
+    async fn clock(&self, _: &StreamKey, _: TimeRange) -> Result<zhenbei::model::FragmentClock> {
+        Ok(zhenbei::model::FragmentClock::default())
+    }
+
     async fn still(&self, _: &StreamKey, _: UtcMicros) -> Result<Option<SourceStill>> {
         Ok(None)
+    }
+
+    async fn derive(&self, _: DeriveOrder) -> Result<Derived> {
+        Err(Error::unavailable("no_media", "nothing is derived here"))
     }
 
     async fn track(&self, _: &VehicleId, _: TimeRange, _: usize) -> Result<Vec<Fix>> {
@@ -117,6 +127,7 @@ impl Desk {
             sources: recordings.clone(),
             clock: house.clock.clone(),
             changes: cases.announcer(),
+            scratch: house.folder.path().join("derive"),
         });
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();

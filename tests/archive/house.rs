@@ -173,6 +173,7 @@ impl House {
                     key: true,
                     data: adata.clone(),
                     lost: 0,
+                    camera_clock: zhenbei::model::CameraClock::default(),
                     params: Arc::clone(&f.params),
                 });
             }
@@ -184,6 +185,7 @@ impl House {
                 key: *key,
                 data: data.clone(),
                 lost: 0,
+                camera_clock: zhenbei::model::CameraClock::default(),
                 params: Arc::clone(&f.params),
             });
         }
@@ -203,6 +205,7 @@ impl House {
                 key: *key,
                 data: data.clone(),
                 lost: 0,
+                camera_clock: zhenbei::model::CameraClock::default(),
                 params: Arc::clone(&f.params),
             });
         }

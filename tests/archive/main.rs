@@ -22,6 +22,7 @@ mod cameras_change_and_misbehave;
 mod clips_play_what_was_asked_for;
 mod every_missing_moment_has_a_cause;
 mod exhibits_say_what_is_missing;
+mod fsck_names_what_does_not_fit;
 mod playlists_play;
 mod retention_respects_holds;
 mod the_disk_fails;

@@ -59,7 +59,7 @@ fn everything_wrong_is_told_with_its_line() {
         "site.toml:6: [[cameras]] 1 main: `http://cam/1` is not an RTSP address",
         "site.toml:7: [[cameras]] 2 lat: is missing: latitude in WGS-84 degrees",
         "site.toml:11: [[cameras]] 2 heading_deg: must be 0 to 360 degrees",
-        "site.toml:12: [[cameras]] 2 main: rtsps (RTSP over TLS) is not supported yet",
+        "site.toml:12: [[cameras]] 2 main: an rtsps:// address goes with transport `tls` or `auto`",
         "site.toml:14: [[cameras]] 3 id: camera 2 has the same id",
         "site.toml:19: [[vehicles]] 1 id: is missing",
         "site.toml:24: [[vehicles]] 3 id: vehicle 2 has the same id",
@@ -72,13 +72,38 @@ fn everything_wrong_is_told_with_its_line() {
 #[test]
 fn unknown_keys_and_kinds_are_refused() {
     let told = site(&format!(
-        "{LITTLE}latt = 3\ntransport = \"udp\"\nrecord = \"yes\"\n"
+        "{LITTLE}latt = 3\ntransport = \"smoke\"\nrecord = \"yes\"\n"
     ))
     .unwrap_err();
     for part in [
         "site.toml:7: [[cameras]] 1 latt: there is no such key; did you mean `lat`?",
-        "site.toml:8: [[cameras]] 1 transport: unknown variant `udp`, expected `tcp`",
+        "site.toml:8: [[cameras]] 1 transport: unknown variant `smoke`, expected one of `tcp`, `auto`, `udp`",
         "site.toml:9: [[cameras]] 1 record: takes true or false, not text; write it like: record = true",
+    ] {
+        assert!(told.contains(part), "{part}\nnot in\n{told}");
+    }
+}
+
+#[test]
+fn policies_are_read_and_wrong_ones_are_told_with_their_line() {
+    let read = site(&format!(
+        "{LITTLE}transport = \"multicast\"\n[cameras.policies]\ntimestamp_jump = \"rebase\"\ntls = \"insecure\"\n"
+    ))
+    .unwrap();
+    let camera = &read.cameras[0];
+    assert_eq!(camera.transport, zhenbei::model::Transport::Multicast);
+    assert_eq!(
+        camera.policies.to_json().to_string(),
+        r#"{"timestamp_jump":"rebase","tls":"insecure"}"#
+    );
+    let told = site(&format!(
+        "{LITTLE}[cameras.policies]\nteardown = \"perhaps\"\ntls = \"sha256:12\"\npatience = 3\n"
+    ))
+    .unwrap_err();
+    for part in [
+        "site.toml:8: [[cameras]] 1 policies.teardown: unknown variant `perhaps`, expected one of `auto`, `always`, `never`",
+        "site.toml:10: [[cameras]] 1 policies.patience: there is no such key",
+        "policies: tls must be `system`, `insecure`, or `sha256:`",
     ] {
         assert!(told.contains(part), "{part}\nnot in\n{told}");
     }

@@ -13,6 +13,7 @@
 mod support;
 
 mod bad_input;
+mod derived;
 mod events;
 mod kill;
 mod operator;

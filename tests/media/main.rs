@@ -7,6 +7,7 @@
 )]
 
 mod clips;
+mod derived;
 mod feeds;
 mod pipelines;
 mod stills;

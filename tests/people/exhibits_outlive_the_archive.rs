@@ -107,6 +107,7 @@ async fn the_manifest_is_canonical_and_says_who_when_why_and_what() {
         main: Secret::new("rtsp://user:hunter2@192.0.2.1/main"),
         sub: None,
         transport: Transport::Tcp,
+        policies: zhenbei::model::CameraPolicies::default(),
         record: true,
     };
     e.centre
@@ -160,7 +161,13 @@ async fn the_manifest_is_canonical_and_says_who_when_why_and_what() {
             "gaps": [{"from_us": START.0 - 200_000, "to_us": START.0, "cause": "rtp_loss"}],
         },
         "clock": {"times_are_of": "server", "offset_us": null, "uncertainty_us": null, "reason": "not measured"},
-        "reencoded": false,
+        "fragments": {
+                "count": 3,
+                "first": {"seq": 7, "sha256": "0f".repeat(32)},
+                "last": {"seq": 9, "sha256": "0f".repeat(32)},
+            },
+            "reencoded": false,
+            "derivation": null,
         "track": null,
         "files": [
             {"name": "clip.mp4", "bytes": 3_000_000, "sha256": sha256(&footage()), "media_type": "video/mp4",

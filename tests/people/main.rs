@@ -14,6 +14,7 @@ mod support;
 
 mod a_case_goes_its_way;
 mod a_person_signs_in;
+mod derived_items_name_their_parent;
 mod every_act_is_on_record;
 mod exhibits_outlive_the_archive;
 mod layouts_are_own_or_shared;

@@ -16,9 +16,10 @@ use zhenbei::casefile::Cases;
 use zhenbei::evidence::{
     Copier, Exhibits, NewExhibit, Parts, SourceClip, SourceStill, Sources, Subject,
 };
+use zhenbei::media::{DeriveOrder, Derived};
 use zhenbei::model::{
-    CameraId, CaseId, Error, Exhibit, Fix, FixFlags, GapCause, GeoPoint, Result, StreamKey,
-    StreamRole, TimeRange, UtcMicros, VehicleId,
+    CameraId, CaseId, Error, Exhibit, Fix, FixFlags, FragmentName, GapCause, GeoPoint, Result,
+    StreamKey, StreamRole, TakenFragments, TimeRange, UtcMicros, VehicleId,
 };
 use zhenbei::store::{BlobName, Blobs, ByteStream, Folder, Stored};
 
@@ -48,6 +49,16 @@ pub(crate) struct Recorded {
     /// The clip never ends.
     pub(crate) hangs: AtomicBool,
     pub(crate) clips: AtomicUsize,
+    /// What is derived is never made.
+    pub(crate) making_hangs: AtomicBool,
+    pub(crate) derived: AtomicUsize,
+}
+
+fn fragment(seq: i64) -> FragmentName {
+    FragmentName {
+        seq,
+        sha256: "0f".repeat(32),
+    }
 }
 
 #[async_trait]
@@ -81,7 +92,45 @@ impl Sources for Recorded {
             etag: "\"abc\"".into(),
             delivered: TimeRange { to: end, ..range },
             gaps: vec![(TimeRange { from: end, ..range }, GapCause::RtpLoss)],
+            fragments: Some(TakenFragments {
+                count: 3,
+                first: fragment(7),
+                last: fragment(9),
+            }),
             bytes,
+        })
+    }
+
+    async fn clock(&self, _: &StreamKey, _: TimeRange) -> Result<zhenbei::model::FragmentClock> {
+        Ok(zhenbei::model::FragmentClock::default())
+    }
+
+    async fn derive(&self, order: DeriveOrder) -> Result<Derived> {
+        self.derived.fetch_add(1, Ordering::SeqCst);
+        if self.making_hangs.load(Ordering::SeqCst) {
+            std::fs::write(&order.out, "half").unwrap();
+            std::future::pending::<()>().await;
+        }
+        if self.no_decoder.load(Ordering::SeqCst) {
+            let name = order.recipe.name();
+            return Err(Error::unavailable(
+                "worker_died",
+                format!("the worker making {name} died: it was ended by signal 11"),
+            ));
+        }
+        let clip = std::fs::read(&order.clip).unwrap();
+        let made = format!("{} of {} bytes", order.recipe.name(), clip.len());
+        std::fs::write(&order.out, &made).unwrap();
+        Ok(Derived {
+            bytes: made.len() as u64,
+            from_us: 4_960_000,
+            to_us: 15_000_000,
+            copied: 200,
+            encoded: 51,
+            encoder: Some("libx264".into()),
+            settings: "crf=14".into(),
+            audio: "copied".into(),
+            notes: Vec::new(),
         })
     }
 
@@ -233,6 +282,7 @@ impl Evidence {
             sources: recorded.clone(),
             clock: c.clock.clone(),
             changes: cases.announcer(),
+            scratch: c.dir.path().join("derive"),
         })
     }
 

@@ -29,6 +29,14 @@ fn part(stream: &StreamKey, seq: i64, from: i64, n: i64, closed: bool) -> Segmen
                 len: 100,
                 sha256: [u8::try_from(seq + i).unwrap(); 32],
                 packets_lost: 3,
+                clock: zhenbei::model::FragmentClock {
+                    camera: zhenbei::model::CameraClock::Known {
+                        offset_us: -28_800_000_000 + i,
+                        uncertainty_us: 900,
+                        method: zhenbei::model::ClockMethod::RtcpSenderReport,
+                    },
+                    ahead_us: 10_000_000 - i,
+                },
                 samples: vec![0, 1, 2, 0xff],
             },
         })

@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use zhenbei::model::{
     AreaCode, CameraId, Case, CaseEvent, CaseId, CaseSource, CaseState, Exhibit, ExhibitFile,
-    ExhibitId, ExhibitKind, ExhibitState, GapCause, GeoPoint, StreamRole, TimeRange, UtcMicros,
+    ExhibitId, ExhibitKind, ExhibitState, FragmentName, GapCause, GeoPoint, StreamRole,
+    TakenFragments, TimeRange, UtcMicros,
 };
 use zhenbei::store::Database;
 use zhenbei::store::database::{CaseFilter, CaseStep, ExhibitOrigin, StoredFile};
@@ -166,6 +167,9 @@ async fn exhibits(db: &Database) {
         created_by: "li".into(),
         created_at: UtcMicros(300),
         files: vec![],
+        derived_from: None,
+        recipe: None,
+        fragments: None,
     };
     let origin = ExhibitOrigin {
         role: "acceptor".into(),
@@ -176,7 +180,10 @@ async fn exhibits(db: &Database) {
         db.exhibit(x.id).await.unwrap(),
         Some((x.clone(), origin.clone()))
     );
-    assert_eq!(db.working_exhibits().await.unwrap(), [x.id]);
+    assert_eq!(
+        db.working_exhibits().await.unwrap(),
+        [(x.id, ExhibitKind::Clip)]
+    );
     assert_eq!(
         db.case(c.id).await.unwrap().unwrap().revision,
         2,
@@ -188,7 +195,16 @@ async fn exhibits(db: &Database) {
         TimeRange::new(UtcMicros(12), UtcMicros(14)).unwrap(),
         GapCause::RtpLoss,
     )];
-    db.plan_exhibit(x.id, x.delivered.unwrap(), &x.gaps)
+    let name = |seq, byte: &str| FragmentName {
+        seq,
+        sha256: byte.repeat(32),
+    };
+    x.fragments = Some(TakenFragments {
+        count: 3,
+        first: name(7, "0a"),
+        last: name(9, "0c"),
+    });
+    db.plan_exhibit(x.id, x.delivered.unwrap(), &x.gaps, x.fragments.as_ref())
         .await
         .unwrap();
     let file = |name: &str, from: Option<&str>| StoredFile {
@@ -223,6 +239,7 @@ async fn exhibits(db: &Database) {
     );
     assert_eq!(db.exhibit_files(x.id).await.unwrap(), files);
 
+    derived(db, &x, &origin).await;
     let failing = Exhibit {
         id: ExhibitId::generate(),
         state: ExhibitState::Working,
@@ -252,7 +269,7 @@ async fn exhibits(db: &Database) {
         limit: 9,
         ..CaseFilter::default()
     };
-    assert_eq!(db.cases(&counted).await.unwrap()[0].1, 2);
+    assert_eq!(db.cases(&counted).await.unwrap()[0].1, 3);
 
     let revision = db.case(c.id).await.unwrap().unwrap().revision;
     let close = CaseStep {
@@ -276,4 +293,39 @@ async fn exhibits(db: &Database) {
         "a closed case takes no more"
     );
     assert_eq!(db.exhibit(late.id).await.unwrap(), None);
+}
+
+/// What is made of an exhibit keeps its parent and its recipe, which is completed once.
+async fn derived(db: &Database, parent: &Exhibit, origin: &ExhibitOrigin) {
+    let mut x = Exhibit {
+        id: ExhibitId::generate(),
+        kind: ExhibitKind::ExactCut,
+        state: ExhibitState::Working,
+        error: None,
+        delivered: None,
+        gaps: vec![],
+        files: vec![],
+        derived_from: Some(parent.id),
+        recipe: Some(serde_json::json!({"name": "exact_cut", "version": 1})),
+        fragments: None,
+        created_at: parent.created_at + 1,
+        ..parent.clone()
+    };
+    assert!(db.add_exhibit(&x, origin, &event("attach")).await.unwrap());
+    assert_eq!(
+        db.working_exhibits().await.unwrap(),
+        [(x.id, ExhibitKind::ExactCut)]
+    );
+    let recipe = serde_json::json!({"name": "exact_cut", "version": 1, "encoder": "libx264"});
+    db.complete_recipe(x.id, &recipe).await.unwrap();
+    assert!(db.finish_exhibit(x.id, &[], None).await.unwrap());
+    let late = serde_json::json!({});
+    db.complete_recipe(x.id, &late).await.unwrap();
+    (x.state, x.recipe) = (ExhibitState::Ready, Some(recipe));
+    assert_eq!(db.exhibit(x.id).await.unwrap().unwrap().0, x);
+    assert_eq!(
+        db.exhibits(parent.case).await.unwrap(),
+        [parent.clone(), x],
+        "the parent stays what it was"
+    );
 }

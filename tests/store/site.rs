@@ -1,7 +1,8 @@
 //! Cameras and vehicles: what is put is read back whole, a change is all or nothing, every change is noticed.
 
 use zhenbei::model::{
-    AreaCode, Camera, CameraId, GeoPoint, Secret, Transport, Vehicle, VehicleClass, VehicleId,
+    AreaCode, Camera, CameraId, CameraPolicies, GeoPoint, Secret, TimestampJumpPolicy, TlsPolicy,
+    Transport, Vehicle, VehicleClass, VehicleId,
 };
 use zhenbei::store::Database;
 use zhenbei::store::database::SiteChange;
@@ -16,7 +17,12 @@ pub fn camera(id: &str) -> Camera {
         fov_deg: Some(60.0),
         main: Secret::new("rtsp://user:pass@192.0.2.1:554/main"),
         sub: None,
-        transport: Transport::Tcp,
+        transport: Transport::Multicast,
+        policies: CameraPolicies {
+            tls: TlsPolicy::Pinned([7; 32]),
+            timestamp_jump: TimestampJumpPolicy::Rebase,
+            ..CameraPolicies::default()
+        },
         record: true,
     }
 }

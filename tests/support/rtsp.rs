@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 
 use gstreamer::prelude::*;
 use gstreamer::{self as gst, glib};
-use gstreamer_rtsp_server::gst_rtsp::RTSPAuthMethod;
+use gstreamer_rtsp_server::gio;
+use gstreamer_rtsp_server::gst_rtsp::{RTSPAuthMethod, RTSPLowerTrans};
 use gstreamer_rtsp_server::prelude::*;
 use gstreamer_rtsp_server::{self as rtsp, RTSPFilterResult};
 
@@ -55,6 +56,65 @@ pub struct Spec {
     pub pattern: String,
     /// Size of a second, smaller picture at `/sub` (H.264, no sound).
     pub sub: Option<(u32, u32)>,
+    /// RTSP over TLS with a certificate that nobody vouches for.
+    pub tls: Option<Certificate>,
+    /// What RTP may lie on; everything unless it says.
+    pub lower: Option<RTSPLowerTrans>,
+}
+
+/// A certificate of its own, with the key, as PEM, and its SHA-256 in hex.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    pub pem: String,
+    pub sha256: String,
+}
+
+impl Certificate {
+    /// Made anew by `openssl`, for 127.0.0.1.
+    pub fn make() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let openssl = |args: &[&str]| {
+            let out = std::process::Command::new("openssl")
+                .args(args)
+                .current_dir(dir.path())
+                .output()
+                .expect("openssl is missing: apt-get install openssl");
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(out.status.success(), "openssl {args:?}: {said}");
+            String::from_utf8(out.stdout).unwrap()
+        };
+        openssl(&[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "3650",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+            "-subj",
+            "/CN=camera",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ]);
+        let print = openssl(&[
+            "x509",
+            "-in",
+            "cert.pem",
+            "-noout",
+            "-fingerprint",
+            "-sha256",
+        ]);
+        let sha256 = print.trim().split_once('=').unwrap().1.replace(':', "");
+        let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        Self {
+            pem: read("cert.pem") + &read("key.pem"),
+            sha256: sha256.to_lowercase(),
+        }
+    }
 }
 
 impl Default for Spec {
@@ -70,6 +130,8 @@ impl Default for Spec {
             kbps: 200,
             pattern: "ball".into(),
             sub: None,
+            tls: None,
+            lower: None,
         }
     }
 }
@@ -188,11 +250,19 @@ impl FakeCamera {
     }
 
     pub fn url_of(&self, mount: &str) -> String {
+        let scheme = if self.spec.tls.is_some() {
+            "rtsps"
+        } else {
+            "rtsp"
+        };
         match &self.spec.auth {
             Some((user, password)) => {
-                format!("rtsp://{user}:{password}@127.0.0.1:{}/{mount}", self.port)
+                format!(
+                    "{scheme}://{user}:{password}@127.0.0.1:{}/{mount}",
+                    self.port
+                )
             }
-            None => format!("rtsp://127.0.0.1:{}/{mount}", self.port),
+            None => format!("{scheme}://127.0.0.1:{}/{mount}", self.port),
         }
     }
 
@@ -227,6 +297,16 @@ impl FakeCamera {
         server.set_service(&self.port.to_string());
         if let Some((user, password)) = &self.spec.auth {
             server.set_auth(Some(&digest(user, password)));
+        }
+        if let Some(own) = &self.spec.tls {
+            let auth = rtsp::RTSPAuth::new();
+            let certificate = gio::TlsCertificate::from_pem(&own.pem).expect("a certificate");
+            auth.set_tls_certificate(Some(&certificate));
+            let mut anyone = rtsp::RTSPToken::builder()
+                .field("media.factory.role", "anyone")
+                .build();
+            auth.set_default_token(Some(&mut anyone));
+            server.set_auth(Some(&auth));
         }
         let mounts = server.mount_points().expect("a server has mount points");
         mounts.add_factory("/main", self.factory(&self.spec.launch()));
@@ -299,6 +379,12 @@ impl FakeCamera {
         factory.set_latency(0);
         if let Some((user, _)) = &self.spec.auth {
             allow(&factory, user);
+        }
+        if self.spec.tls.is_some() {
+            allow(&factory, "anyone");
+        }
+        if let Some(lower) = self.spec.lower {
+            factory.set_protocols(lower);
         }
         let pictures = self.pictures.clone();
         factory.connect_media_configure(move |_, media| {

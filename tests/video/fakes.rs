@@ -153,6 +153,7 @@ pub fn frame(media: Media, n: i64, key: bool, lost: u32) -> Frame {
         key,
         data: Bytes::from_static(&[0; 1000]),
         lost,
+        camera_clock: zhenbei::model::CameraClock::default(),
         params: params(),
     }
 }
@@ -241,6 +242,7 @@ pub fn camera(id: &str, main: &str) -> Camera {
         main: Secret::new(main),
         sub: None,
         transport: Transport::Tcp,
+        policies: zhenbei::model::CameraPolicies::default(),
         record: true,
     }
 }

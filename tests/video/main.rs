@@ -12,6 +12,7 @@
 mod support;
 
 mod cameras_of_every_kind;
+mod cameras_over_every_transport;
 mod cameras_that_fail;
 mod fakes;
 mod passwords_are_tried_once;

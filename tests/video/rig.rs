@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use zhenbei::config::VideoConfig;
 use zhenbei::model::{Camera, FaultKind, FaultReason, StreamState, SystemClock};
-use zhenbei::video::{Cursor, Frame, Media, Read, RtspRunner, SessionEnd, Start};
+use zhenbei::video::{Cursor, Frame, Media, Read, RtspRunner, SessionEnd, Sessions, Start};
 
 use crate::fakes::{Bench, camera, main_of};
 
@@ -31,6 +31,14 @@ pub fn watch(cameras: Vec<Camera>) -> Bench {
 pub fn watch_with(config: VideoConfig, cameras: Vec<Camera>) -> Bench {
     let runner = Arc::new(RtspRunner::new(&config, Arc::new(SystemClock)));
     Bench::new(runner, config, cameras)
+}
+
+/// With every back-end, as the daemon does it. Stop the bench first, then the media.
+pub fn watch_any(config: VideoConfig, cameras: Vec<Camera>) -> (Bench, zhenbei::media::Media) {
+    let program = env!("CARGO_BIN_EXE_zhenbei").into();
+    let media = zhenbei::media::Media::start(&Default::default(), program).unwrap();
+    let sessions = Sessions::new(&config, Arc::new(SystemClock), media.clone());
+    (Bench::new(Arc::new(sessions), config, cameras), media)
 }
 
 pub fn watch_one(url: &str) -> Bench {

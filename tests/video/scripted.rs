@@ -26,6 +26,12 @@ pub struct Script {
     /// Sends this before it answers PLAY, as some cameras do with RTCP.
     pub before_play: Vec<u8>,
     pub play: Play,
+    /// Sends RTP as datagrams to the ports that SETUP names.
+    pub udp: bool,
+    /// Sends RTP as datagrams to this group.
+    pub group: Option<std::net::Ipv4Addr>,
+    /// Only one kind of transport is taken; others get 461.
+    pub only: Option<&'static str>,
 }
 
 type Play = Arc<dyn Fn(Wire) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -44,6 +50,9 @@ impl Script {
             refuse: Vec::new(),
             mute: "nothing",
             before_play: Vec::new(),
+            udp: false,
+            group: None,
+            only: None,
             play: Arc::new(move |wire| Box::pin(play(wire))),
         }
     }
@@ -98,15 +107,18 @@ async fn serve(socket: TcpStream, script: Script, log: Arc<Mutex<Vec<String>>>) 
     let write = Arc::new(tokio::sync::Mutex::new(write));
     let mut player = JoinSet::new();
     let mut channels = 0;
+    let mut datagrams: Option<(tokio::net::UdpSocket, Vec<SocketAddr>)> = None;
+    let peer = read.get_ref().peer_addr().unwrap();
     loop {
         let request = tokio::select! {
             request = next_request(&mut read) => request,
             // The script is over: the camera hangs up.
             Some(_) = player.join_next() => return,
         };
-        let Some((method, url, cseq)) = request else {
+        let Some((method, url, cseq, headers)) = request else {
             return;
         };
+        let transport = header(&headers, "transport").unwrap_or_default();
         let path = url::Url::parse(&url)
             .map(|u| u.path().to_owned())
             .unwrap_or_default();
@@ -120,6 +132,10 @@ async fn serve(socket: TcpStream, script: Script, log: Arc<Mutex<Vec<String>>>) 
             .iter()
             .find(|(what, _)| asked.starts_with(what))
             .map(|(_, status)| *status);
+        let refused = refused.or_else(|| {
+            (method == "SETUP" && script.only.is_some_and(|only| !transport.contains(only)))
+                .then_some(461)
+        });
         let status = refused.unwrap_or(200);
         let mut answer = format!("RTSP/1.0 {status} Whatever\r\nCSeq: {cseq}\r\n");
         let mut body = "";
@@ -132,6 +148,31 @@ async fn serve(socket: TcpStream, script: Script, log: Arc<Mutex<Vec<String>>>) 
                 let len = body.len();
                 answer += &format!(
                     "Content-Base: {base}\r\nContent-Type: application/sdp\r\nContent-Length: {len}\r\n"
+                );
+            }
+            ("SETUP", None) if script.group.is_some() => {
+                let group = script.group.unwrap();
+                // Bound to the loopback address, which is what sends to a group by that interface.
+                let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                let port = crate::support::servers::free_port() & !1;
+                let (_, to) = datagrams.get_or_insert_with(|| (socket, Vec::new()));
+                to.push((group, port).into());
+                answer += &format!(
+                    "Session: 12345678;timeout=60\r\nTransport: RTP/AVP;multicast;destination={group};port={port}-{};ttl=1\r\n",
+                    port + 1
+                );
+            }
+            ("SETUP", None) if script.udp => {
+                let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                let ours = socket.local_addr().unwrap().port();
+                let theirs = transport.split_once("client_port=").unwrap().1;
+                let theirs: u16 = theirs.split(['-', ';']).next().unwrap().parse().unwrap();
+                let (_, to) = datagrams.get_or_insert_with(|| (socket, Vec::new()));
+                to.push((peer.ip(), theirs).into());
+                answer += &format!(
+                    "Session: 12345678;timeout=60\r\nTransport: RTP/AVP;unicast;client_port={theirs}-{};server_port={ours}-{}\r\n",
+                    theirs + 1,
+                    ours + 1
                 );
             }
             ("SETUP", None) => {
@@ -164,16 +205,26 @@ async fn serve(socket: TcpStream, script: Script, log: Arc<Mutex<Vec<String>>>) 
         if method == "PLAY" && refused.is_none() {
             player.spawn((script.play)(Wire {
                 write: Arc::clone(&write),
+                datagrams: datagrams.take(),
                 seq: [1000, 5000],
             }));
         }
     }
 }
 
-/// Method, URL and CSeq of the next request; interleaved data from the client is read over.
+/// Value of a header, whatever its case.
+fn header(lines: &[String], name: &str) -> Option<String> {
+    lines.iter().find_map(|l| {
+        let (key, value) = l.split_once(':')?;
+        key.eq_ignore_ascii_case(name)
+            .then(|| value.trim().to_owned())
+    })
+}
+
+/// Method, URL, CSeq and headers of the next request; interleaved data from the client is read over.
 async fn next_request(
     read: &mut BufReader<tokio::net::tcp::OwnedReadHalf>,
-) -> Option<(String, String, String)> {
+) -> Option<(String, String, String, Vec<String>)> {
     loop {
         if *read.fill_buf().await.ok()?.first()? == b'$' {
             let mut head = [0; 4];
@@ -195,17 +246,15 @@ async fn next_request(
         }
         let mut words = lines.first()?.split(' ');
         let (method, url) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let cseq = lines
-            .iter()
-            .find_map(|l| l.strip_prefix("CSeq: "))?
-            .to_owned();
-        return Some((method, url, cseq));
+        let cseq = header(&lines, "cseq")?;
+        return Some((method, url, cseq, lines));
     }
 }
 
 /// Sends RTP (RFC 3550) in interleaved frames (RFC 2326 §10.12). Video is the first medium set up, sound the second.
 pub struct Wire {
     write: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
+    datagrams: Option<(tokio::net::UdpSocket, Vec<SocketAddr>)>,
     seq: [u16; 2],
 }
 
@@ -235,6 +284,19 @@ impl Wire {
         marker: bool,
         payload: &[u8],
     ) {
+        let packet = self.packet(medium, payload_type, timestamp, marker, payload);
+        self.send(medium * 2, &packet).await;
+    }
+
+    /// The next packet of a medium, to be sent when the script likes.
+    pub fn packet(
+        &mut self,
+        medium: u8,
+        payload_type: u8,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) -> Vec<u8> {
         let seq = &mut self.seq[usize::from(medium)];
         let mut packet = vec![0x80, payload_type | u8::from(marker) << 7];
         packet.extend(seq.to_be_bytes());
@@ -242,7 +304,28 @@ impl Wire {
         packet.extend([0xca, 0xfe, 0, medium]);
         packet.extend(payload);
         *seq = seq.wrapping_add(1);
-        self.raw(&interleaved(medium * 2, &packet)).await;
+        packet
+    }
+
+    /// On an interleaved channel, or to the port that stands for it.
+    pub async fn send(&self, channel: u8, packet: &[u8]) {
+        match &self.datagrams {
+            Some((socket, to)) => {
+                let mut to = to[usize::from(channel / 2)];
+                to.set_port(to.port() + u16::from(channel % 2));
+                socket.send_to(packet, to).await.ok();
+            }
+            None => self.raw(&interleaved(channel, packet)).await,
+        }
+    }
+
+    /// A sender report (RFC 3550 §6.4.1) of the picture: at `ntp` (seconds and fraction since 1900) it was `rtp`.
+    pub async fn report(&self, ntp: u64, rtp: u32) {
+        let mut packet = vec![0x80, 200, 0, 6, 0xca, 0xfe, 0, 0];
+        packet.extend(ntp.to_be_bytes());
+        packet.extend(rtp.to_be_bytes());
+        packet.extend([0; 8]);
+        self.send(1, &packet).await;
     }
 
     pub async fn raw(&self, bytes: &[u8]) {

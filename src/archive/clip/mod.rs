@@ -5,6 +5,7 @@
 //! (the picture before one stays). The same range over the same recordings always gives the same bytes, so the entity tag is
 //! strong and two downloads are one.
 
+pub(in crate::archive) mod fuzzing;
 mod moov;
 mod plan;
 mod planned;

@@ -62,11 +62,12 @@ fn write(plan: &Plan, base: u64, wide: bool) -> Boxes {
             return;
         };
         let rate = audio.params.clock_rate.max(1);
-        let from = ticks_at(rate, plan.origin, plan.delivered.from) - audio.start;
+        let from = ticks_at(rate, plan.origin, plan.delivered.from).saturating_sub(audio.start);
         let mut edits = Vec::with_capacity(2);
         // Sound that begins later than the picture: nothing first.
         let silent = if from < 0 {
-            let silent = positive(-from) * u64::from(VIDEO_CLOCK) / u64::from(rate);
+            let silent =
+                from.unsigned_abs().saturating_mul(u64::from(VIDEO_CLOCK)) / u64::from(rate);
             edits.push(Edit {
                 duration: silent.min(shown),
                 media_time: -1,

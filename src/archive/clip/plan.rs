@@ -212,7 +212,7 @@ impl Plan {
         for (i, s) in table.video.iter().take(keep).enumerate() {
             let duration = match next_start {
                 // Until the next fragment: over a gap the last picture stays.
-                Some(next) if i + 1 == keep => next - at,
+                Some(next) if i + 1 == keep => next.saturating_sub(at),
                 Some(_) | None => i64::from(s.duration),
             };
             self.video.durations.push(
@@ -227,7 +227,7 @@ impl Plan {
                     .keys
                     .push(u32::try_from(self.video.sizes.len()).unwrap_or(u32::MAX));
             }
-            at += i64::from(s.duration);
+            at = at.saturating_add(i64::from(s.duration));
             bytes += u64::from(s.size);
         }
         if keep > 0 {
@@ -259,16 +259,16 @@ impl Plan {
         let rate = plan.params.clock_rate.max(1);
         let zero = ticks_at(rate, self.origin, source.fragment.fragment.range.from);
         let end = ticks_at(rate, self.origin, self.delivered.to);
-        let mut start = zero + table.start;
+        let mut start = zero.saturating_add(table.start);
         if plan.tables.sizes.is_empty() {
             plan.start = start;
         }
         // The last sample before this fragment ends where this one begins.
         if let Some(last) = plan.tables.durations.last_mut() {
-            let begun = plan.end - i64::from(*last);
-            let duration = u32::try_from((start - begun).max(1)).unwrap_or(u32::MAX);
+            let begun = plan.end.saturating_sub(i64::from(*last));
+            let duration = u32::try_from(start.saturating_sub(begun).max(1)).unwrap_or(u32::MAX);
             *last = duration;
-            start = begun + i64::from(duration);
+            start = begun.saturating_add(i64::from(duration));
         }
         let (mut bytes, mut n, mut at) = (0u64, 0u32, start);
         for s in &table.samples {
@@ -278,7 +278,7 @@ impl Plan {
             plan.tables.durations.push(s.duration);
             plan.tables.sizes.push(s.size);
             bytes += u64::from(s.size);
-            at += i64::from(s.duration);
+            at = at.saturating_add(i64::from(s.duration));
             n += 1;
         }
         plan.end = at;
@@ -363,10 +363,10 @@ fn kept(table: &SampleTable, start: i64, end: i64) -> usize {
     let mut at = start;
     let mut keep = 0;
     for (i, s) in table.video.iter().enumerate() {
-        if at + i64::from(s.offset) < end {
+        if at.saturating_add(i64::from(s.offset)) < end {
             keep = i + 1;
         }
-        at += i64::from(s.duration);
+        at = at.saturating_add(i64::from(s.duration));
     }
     keep.max(1)
 }

@@ -159,6 +159,7 @@ impl Writer {
                 .map(|end| (end, self.need_key.get(key).copied().unwrap_or(take.before))),
             received: take.received,
             lost: take.lost,
+            clock: take.clock,
             key: take.key,
             session: take.session,
         };
@@ -175,6 +176,7 @@ impl Writer {
             len: u32_of(self.buffer.len() - lead),
             sha256,
             packets_lost: take.lost,
+            clock: take.clock,
             samples: table.pack(),
         };
         open.row.whole &= open.row.ended == take.range.from;

@@ -24,6 +24,7 @@ fn frame(p: &Arc<StreamParams>, pts: i64, key: bool) -> Arc<Frame> {
         key,
         data: Bytes::from_static(b"\0\0\0\x01\x65"),
         lost: 0,
+        camera_clock: crate::model::CameraClock::default(),
         params: Arc::clone(p),
     })
 }

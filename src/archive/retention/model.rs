@@ -165,6 +165,7 @@ impl World {
             len,
             sha256: [u8::try_from(seq % 251).unwrap(); 32],
             packets_lost: 0,
+            clock: crate::model::FragmentClock::default(),
             samples: Vec::new(),
         };
         part.row.bytes += u64::from(len);
@@ -474,6 +475,10 @@ fn no_path_deletes_held_data() {
                 0
             }
             55..=59 => {
+                // Many at a time, but not more and more: every pass looks at all of them.
+                if w.holds.len() > 60 {
+                    w.lift();
+                }
                 w.hold();
                 1
             }

@@ -111,6 +111,7 @@ mod tests {
                     len: 50,
                     sha256: [0; 32],
                     packets_lost: 0,
+                    clock: crate::model::FragmentClock::default(),
                     samples: Vec::new(),
                 },
             }

@@ -45,6 +45,7 @@ fn second(n: i64) -> Take {
         key: true,
         data: vec![7; 1_000].into(),
         lost: 0,
+        camera_clock: crate::model::CameraClock::default(),
         params: Arc::clone(&params),
     };
     Take {
@@ -60,6 +61,7 @@ fn second(n: i64) -> Take {
         key: true,
         received: (range.from, range.to),
         lost: 0,
+        clock: crate::model::FragmentClock::default(),
         before: GapCause::SourceStalled,
         session: false,
     }

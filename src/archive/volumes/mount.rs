@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::mark::{self, Entered, Mark, Refused};
 use crate::archive::health::{Health, HealthState, Troubles, cause_of, disk_message, sync_message};
+use crate::archive::ledger::Journal;
 use crate::archive::retention::Forecast;
 use crate::archive::volume::Volume;
 use crate::config::{ArchiveConfig, CameraPattern};
@@ -34,6 +35,8 @@ pub(in crate::archive) struct Mount {
     pub(in crate::archive) dir: PathBuf,
     pub(in crate::archive) volume: Arc<dyn Volume>,
     pub(in crate::archive) troubles: Arc<Troubles>,
+    /// Gaps that the database could not be told yet.
+    pub(in crate::archive) journal: Journal,
     pub(in crate::archive) max_bytes: u64,
     pub(in crate::archive) min_free_bytes: u64,
     /// Patterns of the cameras that belong here; empty: all that are left. `None`: only those that nobody takes.
@@ -66,6 +69,7 @@ struct Seen {
 impl Mount {
     pub(super) fn new(name: String, dir: PathBuf, volume: Arc<dyn Volume>) -> Self {
         Self {
+            journal: Journal::new(&dir),
             name,
             dir,
             volume,
@@ -131,6 +135,10 @@ impl Mount {
             State::Up => 2,
         };
         self.state.store(n, Ordering::Release);
+    }
+
+    pub(in crate::archive) fn readable(&self) -> bool {
+        self.state() != State::Lost
     }
 
     pub(in crate::archive) fn is_recovered(&self) -> bool {
@@ -238,7 +246,7 @@ impl Mount {
 
     /// Takes it into use; returns what it is good for. Not there: `None`, its troubles say so. Error: another process uses
     /// it, or no database.
-    pub(super) async fn enter(
+    pub(in crate::archive) async fn enter(
         self: &Arc<Self>,
         db: &Database,
         now: UtcMicros,

@@ -207,6 +207,10 @@ impl Blobs for Folder {
         Ok(pieces.boxed())
     }
 
+    fn local(&self, name: &BlobName) -> Option<PathBuf> {
+        std::path::absolute(self.path(name)).ok()
+    }
+
     async fn delete(&self, name: &BlobName) -> Result<bool> {
         let path = self.path(name);
         blocking(move || match fs::remove_file(&path) {

@@ -7,6 +7,7 @@ mod name;
 
 use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,6 +40,11 @@ pub trait Blobs: Send + Sync {
     async fn len(&self, name: &BlobName) -> Result<Option<u64>>;
     /// The part of the file; what lies beyond its end is left out. Bounded pieces, so that slow readers hold little memory.
     async fn read(&self, name: &BlobName, range: Range<u64>) -> Result<ByteStream>;
+    /// Where a program on this machine can read the file, when the store has it so.
+    fn local(&self, name: &BlobName) -> Option<PathBuf> {
+        let _elsewhere = name;
+        None
+    }
     /// False when there was none.
     async fn delete(&self, name: &BlobName) -> Result<bool>;
     /// Names that begin with the folder `prefix` (empty: all), in order.

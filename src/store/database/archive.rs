@@ -4,6 +4,7 @@
 //! Rows exist only for durable data. The fragments of a file being written are rows of their own; closing the file folds them
 //! into one value of its segment row.
 
+mod check;
 mod deleted;
 mod read;
 mod rows;
@@ -20,7 +21,9 @@ use crate::model::{
     Fragment, Gap, GapCause, Result, Segment, SegmentId, StreamKey, TimeRange, UtcMicros,
 };
 
-use rows::{folded, fragment, unfold};
+#[doc(hidden)]
+pub use rows::folded_rows;
+use rows::{FRAGMENT_COLUMNS, folded, fragment, unfold};
 
 /// One file with what the index adds to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +123,17 @@ pub struct Burial {
     /// All of one file; not empty. The second is the end of the last picture that needs the run to be decoded: a hold
     /// anywhere before it keeps the file as it is.
     pub runs: Vec<(Tombstone, UtcMicros)>,
+}
+
+impl From<Tombstone> for Burial {
+    /// A whole file of one run.
+    fn from(t: Tombstone) -> Self {
+        let until = t.range.to;
+        Self {
+            first_seq: t.first_seq,
+            runs: vec![(t, until)],
+        }
+    }
 }
 
 /// A range that retention must not touch.
@@ -301,9 +315,11 @@ async fn put_fragment(
     row: &FragmentRow,
 ) -> sqlx::Result<()> {
     let f = &row.fragment;
+    let (clock_code, clock_offset, clock_uncertainty) = f.clock.camera.to_parts();
     sqlx::query(
         "INSERT INTO archive_fragments (stream, seq, first_seq, from_us, to_us, byte_from, byte_len, sha256, is_key, \
-         packets_lost, samples) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         packets_lost, samples, clock_code, clock_offset_us, clock_uncertainty_us, ahead_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
          ON CONFLICT (stream, seq) DO NOTHING",
     )
     .bind(stream)
@@ -317,6 +333,10 @@ async fn put_fragment(
     .bind(i64::from(row.key))
     .bind(i64::from(f.packets_lost))
     .bind(f.samples.clone())
+    .bind(i64::from(clock_code))
+    .bind(clock_offset)
+    .bind(i64::from(clock_uncertainty))
+    .bind(f.clock.ahead_us)
     .execute(&mut **tx)
     .await
     .map(|_| ())
@@ -361,10 +381,9 @@ async fn put_gap(
 
 async fn fold(tx: &mut Transaction<'static, Any>, stream: i64, row: &SegmentRow) -> Result<()> {
     let err = |e| database_error("fold the fragments of a closed file", e);
-    let rows = sqlx::query(
-        "SELECT seq, from_us, to_us, byte_from, byte_len, sha256, is_key, packets_lost, samples \
-         FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq",
-    )
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {FRAGMENT_COLUMNS} FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq"
+    )))
     .bind(stream)
     .bind(row.first_seq)
     .fetch_all(&mut **tx)

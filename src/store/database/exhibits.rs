@@ -7,7 +7,7 @@ use super::cases::add_event;
 use super::{Database, database_error};
 use crate::model::{
     CameraId, CaseEvent, CaseId, Error, Exhibit, ExhibitFile, ExhibitId, ExhibitKind, ExhibitState,
-    GapCause, Result, StreamRole, TimeRange, UtcMicros, VehicleId,
+    GapCause, Result, StreamRole, TakenFragments, TimeRange, UtcMicros, VehicleId,
 };
 
 /// A file with what only the bundle's ZIP directory needs.
@@ -27,7 +27,8 @@ pub struct ExhibitOrigin {
 }
 
 const COLUMNS: &str = "id, case_id, kind, state, error, camera, stream, vehicle, requested_from, requested_to, \
-                       delivered_from, delivered_to, gaps, purpose, created_by, created_role, created_at, audit_seq";
+                       delivered_from, delivered_to, gaps, purpose, created_by, created_role, created_at, audit_seq, \
+                       derived_from, recipe, fragments";
 
 impl Database {
     /// Adds the exhibit with the event on its case. False when the case takes no more (closed or rejected, or not there).
@@ -51,8 +52,8 @@ impl Database {
         }
         sqlx::query(
             "INSERT INTO exhibits (id, case_id, kind, state, error, camera, stream, vehicle, requested_from, requested_to, \
-             delivered_from, delivered_to, gaps, purpose, created_by, created_role, created_at, audit_seq) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+             delivered_from, delivered_to, gaps, purpose, created_by, created_role, created_at, audit_seq, derived_from, recipe, fragments) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         )
         .bind(x.id.to_string())
         .bind(x.case.to_string())
@@ -72,6 +73,9 @@ impl Database {
         .bind(origin.role.as_str())
         .bind(x.created_at.0)
         .bind(origin.audit_seq)
+        .bind(x.derived_from.map(|id| id.to_string()))
+        .bind(x.recipe.as_ref().map(serde_json::Value::to_string))
+        .bind(fragments_text(x.fragments.as_ref())?)
         .execute(&mut *tx)
         .await
         .map_err(|e| database_error(doing, e))?;
@@ -88,18 +92,32 @@ impl Database {
         id: ExhibitId,
         delivered: TimeRange,
         gaps: &[(TimeRange, GapCause)],
+        fragments: Option<&TakenFragments>,
     ) -> Result<()> {
         sqlx::query(
-            "UPDATE exhibits SET delivered_from = $2, delivered_to = $3, gaps = $4 WHERE id = $1 AND state = 'working'",
+            "UPDATE exhibits SET delivered_from = $2, delivered_to = $3, gaps = $4, fragments = $5 \
+             WHERE id = $1 AND state = 'working'",
         )
         .bind(id.to_string())
         .bind(delivered.from.0)
         .bind(delivered.to.0)
         .bind(gaps_text(gaps)?)
+        .bind(fragments_text(fragments)?)
         .execute(&self.write)
         .await
         .map(|_| ())
         .map_err(|e| database_error("plan an exhibit", e))
+    }
+
+    /// Completes the recipe of a derived exhibit with what its maker says.
+    pub async fn complete_recipe(&self, id: ExhibitId, recipe: &serde_json::Value) -> Result<()> {
+        sqlx::query("UPDATE exhibits SET recipe = $2 WHERE id = $1 AND state = 'working'")
+            .bind(id.to_string())
+            .bind(recipe.to_string())
+            .execute(&self.write)
+            .await
+            .map(|_| ())
+            .map_err(|e| database_error("complete the recipe of an exhibit", e))
     }
 
     /// `working` becomes `ready` with its files, in one transaction; false when it was not `working` (any more).
@@ -207,14 +225,16 @@ impl Database {
     }
 
     /// What a stop or crash left unfinished, oldest first.
-    pub async fn working_exhibits(&self) -> Result<Vec<ExhibitId>> {
-        let ids: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM exhibits WHERE state = 'working' ORDER BY created_at, id",
-        )
+    pub async fn working_exhibits(&self) -> Result<Vec<(ExhibitId, ExhibitKind)>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM exhibits WHERE state = 'working' ORDER BY created_at, id"
+        )))
         .fetch_all(self.read())
         .await
         .map_err(|e| database_error("list unfinished exhibits", e))?;
-        ids.iter().map(|id| ExhibitId::parse(id)).collect()
+        rows.iter()
+            .map(|row| exhibit(row).map(|(x, _)| (x.id, x.kind)))
+            .collect()
     }
 }
 
@@ -250,6 +270,19 @@ fn gaps_text(gaps: &[(TimeRange, GapCause)]) -> Result<String> {
     serde_json::to_string(&rows).map_err(|e| {
         Error::internal("bad_gaps", "the gaps of an exhibit cannot be written").because(e)
     })
+}
+
+fn fragments_text(fragments: Option<&TakenFragments>) -> Result<Option<String>> {
+    fragments
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(|e| {
+            Error::internal(
+                "bad_fragments",
+                "the fragments of an exhibit cannot be written",
+            )
+            .because(e)
+        })
 }
 
 fn file(row: &AnyRow) -> Result<(ExhibitId, StoredFile)> {
@@ -298,6 +331,9 @@ fn exhibit(row: &AnyRow) -> Result<(Exhibit, ExhibitOrigin)> {
         let (purpose, created_by): (String, String) =
             (row.try_get("purpose")?, row.try_get("created_by")?);
         let created_at = UtcMicros(row.try_get("created_at")?);
+        let derived_from: Option<String> = row.try_get("derived_from")?;
+        let (recipe, fragments): (Option<String>, Option<String>) =
+            (row.try_get("recipe")?, row.try_get("fragments")?);
         let origin = ExhibitOrigin {
             role: row.try_get("created_role")?,
             audit_seq: row.try_get("audit_seq")?,
@@ -308,6 +344,18 @@ fn exhibit(row: &AnyRow) -> Result<(Exhibit, ExhibitOrigin)> {
                 format!("the exhibit `{id}` has the unknown {what} `{word}`"),
             )
         };
+        fn json<T: serde::de::DeserializeOwned>(
+            what: &str,
+            text: Option<&str>,
+        ) -> Result<Option<T>> {
+            text.map(serde_json::from_str).transpose().map_err(|e| {
+                Error::internal(
+                    "bad_row",
+                    format!("the {what} of an exhibit is not understood"),
+                )
+                .because(e)
+            })
+        }
         Ok((|| {
             let gaps: Vec<(i64, i64, String)> =
                 serde_json::from_str(&gaps).map_err(|e| unknown("gap list", &gaps).because(e))?;
@@ -343,6 +391,9 @@ fn exhibit(row: &AnyRow) -> Result<(Exhibit, ExhibitOrigin)> {
                 created_by,
                 created_at,
                 files: Vec::new(),
+                derived_from: derived_from.as_deref().map(ExhibitId::parse).transpose()?,
+                recipe: json("recipe", recipe.as_deref())?,
+                fragments: json("list of fragments", fragments.as_deref())?,
             };
             Ok((x, origin))
         })())

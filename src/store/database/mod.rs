@@ -25,6 +25,8 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 use crate::model::{Error, Result, Secret};
 
 pub use access::{SessionRow, TokenRow, UserRow};
+#[doc(hidden)]
+pub use archive::folded_rows;
 pub use archive::{ArchiveCommit, Burial, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
 pub use audit::{AuditFilter, AuditRow, NewAuditRow};
 pub use cases::{CaseChange, CaseFilter, CaseStep};

@@ -5,12 +5,11 @@ use sqlx::{Any, Row, Transaction};
 
 use super::{Database, database_error};
 use crate::model::{
-    AreaCode, Camera, CameraId, Error, GeoPoint, Result, Secret, Transport, Vehicle, VehicleClass,
-    VehicleId,
+    AreaCode, Camera, CameraId, CameraPolicies, Error, GeoPoint, Result, Secret, Transport,
+    Vehicle, VehicleClass, VehicleId,
 };
 
-const CAMERA_COLUMNS: &str =
-    "id, name, lon, lat, area, heading_deg, fov_deg, main_url, sub_url, transport, record";
+const CAMERA_COLUMNS: &str = "id, name, lon, lat, area, heading_deg, fov_deg, main_url, sub_url, transport, record, policies";
 
 /// A change of the site, made as a whole or not at all.
 #[derive(Clone, Debug, Default)]
@@ -115,12 +114,12 @@ impl Database {
 
 async fn put_camera(tx: &mut Transaction<'static, Any>, c: &Camera) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO cameras (id, name, lon, lat, area, heading_deg, fov_deg, main_url, sub_url, transport, record) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+        "INSERT INTO cameras (id, name, lon, lat, area, heading_deg, fov_deg, main_url, sub_url, transport, record, \
+         policies) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, lon = excluded.lon, lat = excluded.lat, \
          area = excluded.area, heading_deg = excluded.heading_deg, fov_deg = excluded.fov_deg, \
          main_url = excluded.main_url, sub_url = excluded.sub_url, transport = excluded.transport, \
-         record = excluded.record",
+         record = excluded.record, policies = excluded.policies",
     )
     .bind(c.id.as_str())
     .bind(c.name.as_str())
@@ -131,10 +130,9 @@ async fn put_camera(tx: &mut Transaction<'static, Any>, c: &Camera) -> sqlx::Res
     .bind(c.fov_deg)
     .bind(c.main.reveal())
     .bind(c.sub.as_ref().map(Secret::reveal))
-    .bind(match c.transport {
-        Transport::Tcp => "tcp",
-    })
+    .bind(c.transport.as_str())
     .bind(i64::from(c.record))
+    .bind(c.policies.to_json().to_string())
     .execute(&mut **tx)
     .await
     .map(|_| ())
@@ -147,9 +145,17 @@ fn camera(row: &AnyRow) -> Result<Camera> {
         let main: String = row.try_get("main_url")?;
         let sub: Option<String> = row.try_get("sub_url")?;
         let name: String = row.try_get("name")?;
+        let (transport, policies): (String, String) =
+            (row.try_get("transport")?, row.try_get("policies")?);
         let record: i64 = row.try_get("record")?;
         let (heading_deg, fov_deg) = (row.try_get("heading_deg")?, row.try_get("fov_deg")?);
         Ok((|| {
+            let bad = |what: &str, why: &dyn std::fmt::Display| {
+                Error::internal("bad_row", format!("camera `{id}`: its {what}: {why}"))
+            };
+            let transport: Transport = transport.parse().map_err(|e| bad("transport", &e))?;
+            let policies: CameraPolicies =
+                serde_json::from_str(&policies).map_err(|e| bad("policies", &e))?;
             Ok(Camera {
                 id: CameraId::new(&id)?,
                 name,
@@ -159,7 +165,8 @@ fn camera(row: &AnyRow) -> Result<Camera> {
                 fov_deg,
                 main: Secret::new(main),
                 sub: sub.map(Secret::new),
-                transport: Transport::Tcp,
+                transport,
+                policies,
                 record: record != 0,
             })
         })())

@@ -1,7 +1,7 @@
 // The calls of docs/api.md by name.
 import { call, page, send, url, type Page } from './http'
 import type {
-  Camera, CameraWrite, CaseFile, CaseNew, Coverage, Exhibit, ExhibitRequest, HealthPart, Me, Rejected, SavedLayout, SavedLayoutWrite, SourceInfo, Storage, SystemInfo, Time, Track,
+  Camera, CameraWrite, CaseFile, CaseNew, Coverage, DerivedRequest, Exhibit, ExhibitRequest, HealthPart, Me, Rejected, SavedLayout, SavedLayoutWrite, SourceInfo, Storage, SystemInfo, Time, Track,
 } from './types'
 
 const id = encodeURIComponent
@@ -41,6 +41,8 @@ export const api = {
     const exhibit = (await answer.json()) as Exhibit
     return { exhibit, working: answer.status === 202 || exhibit.state === 'working' }
   },
+  derive: (which: string, exhibit: string, body: DerivedRequest) =>
+    call<Exhibit>(`/cases/${id(which)}/exhibits/${id(exhibit)}/derived`, { method: 'POST', body }),
   exhibits: (which: string) => call<Exhibit[]>(`/cases/${id(which)}/exhibits`),
   exhibitFileUrl: (which: string, exhibit: string, file: string, download = false) =>
     url(`/cases/${id(which)}/exhibits/${id(exhibit)}/${id(file)}`, download ? { download: 1 } : {}),

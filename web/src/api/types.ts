@@ -192,7 +192,7 @@ export interface ExhibitFile {
 export interface Exhibit {
   id: string
   case: string
-  kind: 'clip' | 'track'
+  kind: 'clip' | 'track' | 'exact_cut' | 'still' | 'contact_sheet' | 'low_copy'
   state: 'working' | 'ready' | 'failed'
   /** why it failed; on a `ready` one, what could not be had besides (a still picture) */
   error: string | null
@@ -206,6 +206,31 @@ export interface Exhibit {
   created_by: string
   created_at: Time
   files: ExhibitFile[]
+  /** the exhibit this one was made of */
+  derived_from: string | null
+  recipe: Recipe | null
+}
+
+/** How a derived exhibit was made; from `encoder` on once it is ready. */
+export interface Recipe {
+  name: string
+  version: number
+  parameters?: { from_us?: number; to_us?: number; at_us?: number; columns?: number; rows?: number }
+  encoder?: string | null
+  settings?: string
+  pictures?: { copied: number; encoded: number }
+  audio?: string
+  made_at_us?: number
+}
+
+export interface DerivedRequest {
+  kind: 'exact_cut' | 'still' | 'contact_sheet' | 'low_copy'
+  from?: Time
+  to?: Time
+  at?: Time
+  columns?: number
+  rows?: number
+  purpose?: string
 }
 
 export interface ExhibitRequest {

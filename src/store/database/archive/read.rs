@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::rows::{bad_row, fragment, key_of, segment, unfold};
+use super::rows::{FRAGMENT_COLUMNS, bad_row, fragment, key_of, segment, unfold};
 use super::{FragmentRow, SegmentPart, SegmentRow};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{Database, database_error};
 
-const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.freed, s.whole, \
+pub(super) const SEGMENT_COLUMNS: &str = "s.stream, s.first_seq, s.id, s.path, s.started, s.ended, s.init_len, s.bytes, s.freed, s.whole, \
      s.closed, s.fragments, p.content";
 
 impl Database {
@@ -406,7 +406,11 @@ impl Database {
         Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
-    async fn parts(&self, stream: &StreamKey, rows: Vec<AnyRow>) -> Result<Vec<SegmentPart>> {
+    pub(super) async fn parts(
+        &self,
+        stream: &StreamKey,
+        rows: Vec<AnyRow>,
+    ) -> Result<Vec<SegmentPart>> {
         let mut parts = Vec::with_capacity(rows.len());
         for row in &rows {
             let head = segment(row, stream)?;
@@ -437,10 +441,9 @@ impl Database {
     }
 
     async fn open_fragments(&self, stream: i64, head: &SegmentRow) -> Result<Vec<FragmentRow>> {
-        let rows = sqlx::query(
-            "SELECT seq, from_us, to_us, byte_from, byte_len, sha256, is_key, packets_lost, samples \
-             FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {FRAGMENT_COLUMNS} FROM archive_fragments WHERE stream = $1 AND first_seq = $2 ORDER BY seq"
+        )))
         .bind(stream)
         .bind(head.first_seq)
         .fetch_all(self.read())

@@ -5,15 +5,19 @@ use sqlx::any::AnyRow;
 
 use super::{FragmentRow, SegmentRow, Tombstone};
 use crate::model::{
-    CameraId, Error, Fragment, Result, Segment, SegmentId, StreamKey, StreamRole, TimeRange,
-    UtcMicros,
+    CameraClock, CameraId, Error, Fragment, FragmentClock, Result, Segment, SegmentId, StreamKey,
+    StreamRole, TimeRange, UtcMicros,
 };
 use crate::store::database::database_error;
 
+pub(super) const FRAGMENT_COLUMNS: &str = "seq, from_us, to_us, byte_from, byte_len, sha256, is_key, packets_lost, \
+     samples, clock_code, clock_offset_us, clock_uncertainty_us, ahead_us";
+
 /// Version byte, then for each fragment: seq, from, to, offset (8 bytes each), len, lost (4), key (1), hash (32), length of
-/// the sample table (4) and the table. Little-endian.
+/// the sample table (4) and the table; since version 2 also the camera's clock (code 1, offset 8, uncertainty 4) and how far
+/// the recording is ahead (8). Little-endian.
 pub(super) fn folded(fragments: &[FragmentRow]) -> Vec<u8> {
-    let mut out = vec![1];
+    let mut out = vec![2];
     for row in fragments {
         let f = &row.fragment;
         out.extend(f.seq.to_le_bytes());
@@ -30,6 +34,11 @@ pub(super) fn folded(fragments: &[FragmentRow]) -> Vec<u8> {
                 .to_le_bytes(),
         );
         out.extend(&f.samples);
+        let (code, offset, uncertainty) = f.clock.camera.to_parts();
+        out.push(code);
+        out.extend(offset.to_le_bytes());
+        out.extend(uncertainty.to_le_bytes());
+        out.extend(f.clock.ahead_us.to_le_bytes());
     }
     out
 }
@@ -48,7 +57,7 @@ pub(super) fn unfold(bytes: &[u8], segment: SegmentId) -> Result<Vec<FragmentRow
             Some(head)
         }
     }
-    fn one(r: &mut In<'_>, segment: SegmentId) -> Option<FragmentRow> {
+    fn one(r: &mut In<'_>, version: u8, segment: SegmentId) -> Option<FragmentRow> {
         let seq = i64::from_le_bytes(r.take()?);
         let from = UtcMicros(i64::from_le_bytes(r.take()?));
         let to = UtcMicros(i64::from_le_bytes(r.take()?));
@@ -59,6 +68,17 @@ pub(super) fn unfold(bytes: &[u8], segment: SegmentId) -> Result<Vec<FragmentRow
         let sha256 = r.take()?;
         let n = u32::from_le_bytes(r.take()?);
         let samples = r.slice(usize::try_from(n).ok()?)?.to_vec();
+        let clock = match version {
+            1 => FragmentClock::default(),
+            _ => FragmentClock {
+                camera: CameraClock::from_parts(
+                    u8::from_le_bytes(r.take()?),
+                    i64::from_le_bytes(r.take()?),
+                    u32::from_le_bytes(r.take()?),
+                )?,
+                ahead_us: i64::from_le_bytes(r.take()?),
+            },
+        };
         Some(FragmentRow {
             fragment: Fragment {
                 segment,
@@ -68,6 +88,7 @@ pub(super) fn unfold(bytes: &[u8], segment: SegmentId) -> Result<Vec<FragmentRow
                 len,
                 sha256,
                 packets_lost,
+                clock,
                 samples,
             },
             key: key != 0,
@@ -78,15 +99,28 @@ pub(super) fn unfold(bytes: &[u8], segment: SegmentId) -> Result<Vec<FragmentRow
             "the fragment list of segment {segment} is damaged; rebuild the index"
         ))
     };
-    let Some((1, rest)) = bytes.split_first() else {
+    let Some((version @ (1 | 2), rest)) = bytes.split_first() else {
         return Err(broken());
     };
     let mut input = In(rest);
     let mut rows = Vec::new();
     while !input.0.is_empty() {
-        rows.push(one(&mut input, segment).ok_or_else(broken)?);
+        rows.push(one(&mut input, *version, segment).ok_or_else(broken)?);
     }
     Ok(rows)
+}
+
+/// For the fuzzer: rows that are understood are written and read the same again.
+pub fn folded_rows(data: &[u8]) {
+    let id = SegmentId(uuid::Uuid::nil());
+    if let Ok(rows) = unfold(data, id) {
+        let again = folded(&rows);
+        assert!(
+            data.first() != Some(&2) || again.len() == data.len(),
+            "bytes that belong to no row"
+        );
+        assert!(unfold(&again, id).is_ok_and(|r| r == rows));
+    }
 }
 
 pub(super) fn segment(row: &AnyRow, stream: &StreamKey) -> Result<SegmentRow> {
@@ -130,6 +164,10 @@ pub(super) fn fragment(row: &AnyRow, segment: SegmentId) -> Result<FragmentRow> 
         let (seq, from): (i64, i64) = (row.try_get("seq")?, row.try_get("from_us")?);
         let to: i64 = row.try_get("to_us")?;
         let samples = row.try_get("samples")?;
+        let code: i64 = row.try_get("clock_code")?;
+        let clock_offset: i64 = row.try_get("clock_offset_us")?;
+        let uncertainty: i64 = row.try_get("clock_uncertainty_us")?;
+        let ahead_us: i64 = row.try_get("ahead_us")?;
         let key = row.try_get::<i64, _>("is_key")? != 0;
         let Ok(sha256) = <[u8; 32]>::try_from(sha256) else {
             return Ok(None);
@@ -146,6 +184,16 @@ pub(super) fn fragment(row: &AnyRow, segment: SegmentId) -> Result<FragmentRow> 
                 len: u32::try_from(len).unwrap_or(0),
                 sha256,
                 packets_lost: u32::try_from(lost).unwrap_or(0),
+                clock: FragmentClock {
+                    camera: u8::try_from(code)
+                        .ok()
+                        .and_then(|code| {
+                            let uncertainty = u32::try_from(uncertainty).unwrap_or(u32::MAX);
+                            CameraClock::from_parts(code, clock_offset, uncertainty)
+                        })
+                        .unwrap_or(CameraClock::NOT_KEPT),
+                    ahead_us,
+                },
                 samples,
             },
             key,

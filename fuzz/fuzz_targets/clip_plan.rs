@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../run.rs"]
+mod run;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| run::one("clip_plan", data));

@@ -1,0 +1,45 @@
+//! What is left after everything that goes wrong: kills, full, broken and slow disks, clocks that are set, links that break,
+//! packets that are lost, cameras that come back as others.
+//!
+//! `make test-faults` runs it in full and prints a table; `make test` runs the same with less of everything.
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in tests, but does not know helpers of tests as such"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../archive/footage.rs"]
+#[allow(dead_code, reason = "shared with the tests of the archive")]
+mod footage;
+
+mod camera;
+mod faulty;
+mod inside;
+mod judge;
+mod process;
+mod scenes;
+mod table;
+
+use table::Table;
+
+/// All faults, one after the other: they would disturb each other's clocks and disks.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_every_fault_the_archive_says_the_truth() {
+    let full = std::env::var("ZHENBEI_FAULTS").is_ok_and(|v| v == "full");
+    let only = std::env::var("ZHENBEI_FAULTS_ONLY").ok();
+    let mut table = Table::default();
+    for (name, scene) in scenes::all(full) {
+        if only.as_deref().is_none_or(|o| name.contains(o)) {
+            table.run(&name, scene).await;
+        }
+    }
+    table.print();
+    table.verdict();
+}
