@@ -72,10 +72,10 @@ pub fn minute(camera: usize, minute: usize) -> i64 {
 /// Camera and minute of each clip to ask for.
 pub async fn ready(plan: &Plan, dir: &Path) -> Vec<(usize, usize)> {
     let picks = plan.random();
-    if dir.join("made").exists() {
+    if dir.join("made").try_exists().unwrap() {
         return picks;
     }
-    if dir.exists() {
+    if dir.try_exists().unwrap() {
         std::fs::remove_dir_all(dir).unwrap();
     }
     std::fs::create_dir_all(dir).unwrap();
@@ -225,7 +225,8 @@ async fn record(dir: &Path) -> SegmentPart {
     let (_keep, watch) = watch::channel(wanted);
     let stop = CancellationToken::new();
     let (running, token) = (archive.clone(), stop.clone());
-    let task = tokio::spawn(async move { running.run(watch, token).await });
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(async move { running.run(watch, token).await });
     while !archive.is_recording(&key) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -267,7 +268,7 @@ async fn record(dir: &Path) -> SegmentPart {
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     stop.cancel();
-    task.await.unwrap();
+    task.join_all().await;
     let range = TimeRange::new(UtcMicros(BEGIN), UtcMicros(BEGIN + MINUTE)).unwrap();
     let mut part = db
         .archive_between(&key, range)

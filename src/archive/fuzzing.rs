@@ -3,6 +3,11 @@
 //! Bytes come as a torn disk, a damaged index or a hostile camera leaves them. A broken promise is a panic here, so nothing
 //! of the daemon calls this.
 
+#![allow(
+    clippy::panic,
+    reason = "a broken promise is told to the fuzzer by panicking"
+)]
+
 mod recorded;
 #[cfg(test)]
 mod seeds;

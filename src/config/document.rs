@@ -85,14 +85,22 @@ fn label(path: &str) -> String {
     } else {
         format!("[{name}]")
     };
-    let rest = rest.iter().map(|part| match part.parse::<usize>() {
-        Ok(index) => (index + 1).to_string(),
-        Err(_) => (*part).to_owned(),
-    });
-    std::iter::once(head)
-        .chain(rest)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let mut out = head;
+    let mut name_before = false;
+    for part in rest {
+        // A table in a table: `[[cameras]] 1 policies.tls`.
+        out.push(if name_before && !number(part) {
+            '.'
+        } else {
+            ' '
+        });
+        name_before = !number(part);
+        match part.parse::<usize>() {
+            Ok(index) => out.push_str(&(index + 1).to_string()),
+            Err(_) => out.push_str(part),
+        }
+    }
+    out
 }
 
 pub(super) fn read<T: DeserializeOwned>(
@@ -439,6 +447,10 @@ mod tests {
         assert_eq!(label("http.listen"), "[http] listen");
         assert_eq!(label("cameras.2.main"), "[[cameras]] 3 main");
         assert_eq!(label("http"), "[http]");
+        assert_eq!(
+            label("cameras.0.policies.tls"),
+            "[[cameras]] 1 policies.tls"
+        );
         assert_eq!(label("archive.volumes.0.dir"), "[[archive.volumes]] 1 dir");
     }
 }

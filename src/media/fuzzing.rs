@@ -3,6 +3,11 @@
 //! Pictures come from strangers, messages from processes that strangers' pictures may have taken over. A broken promise is a
 //! panic here, so nothing of the daemon calls this.
 
+#![allow(
+    clippy::panic,
+    reason = "a broken promise is told to the fuzzer by panicking"
+)]
+
 use bytes::{Bytes, BytesMut};
 
 pub use super::derive::fuzzing::{mp4_movie, parameter_sets};

@@ -158,6 +158,11 @@ pub(super) fn serve(mut input: Input, output: Output) -> io::Result<()> {
 }
 
 /// Ends with the reason why the session is over.
+#[allow(
+    clippy::match_wildcard_for_single_variants,
+    clippy::wildcard_enum_match_arm,
+    reason = "GStreamer adds messages"
+)]
 fn watch(
     bus: &gst::Bus,
     choice: &Shared<Choice>,
@@ -181,7 +186,7 @@ fn watch(
             }
             gst::MessageView::Eos(_) => return IngestFault::Ended,
             gst::MessageView::Warning(w) => say(&w.error().to_string()),
-            #[allow(clippy::wildcard_enum_match_arm, reason = "GStreamer has dozens of others")]
+            // Dozens of others.
             _ => {}
         }
     }

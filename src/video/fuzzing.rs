@@ -2,6 +2,11 @@
 //!
 //! A broken promise is a panic here, so nothing of the daemon calls this.
 
+#![allow(
+    clippy::panic,
+    reason = "a broken promise is told to the fuzzer by panicking"
+)]
+
 use super::address::Address;
 use super::params;
 use super::{ClockReader, SenderReport, sender_report};

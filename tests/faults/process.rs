@@ -102,6 +102,10 @@ impl Process {
     }
 
     /// SIGTERM; its exit code.
+    #[allow(
+        clippy::unwrap_in_result,
+        reason = "None is a signal, a panic a failed test"
+    )]
     pub fn stop(&mut self) -> Option<i32> {
         let mut child = self.child.take().unwrap();
         let pid = rustix::process::Pid::from_child(&child);

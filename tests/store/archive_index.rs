@@ -191,7 +191,10 @@ pub async fn suite(db: &Database) {
         runs: vec![(t.clone(), t.range.to)],
     };
     db.archive_bury(&[burial]).await.unwrap();
-    assert_eq!(db.archive_undone(10).await.unwrap(), [t.clone()]);
+    assert_eq!(
+        db.archive_undone(10).await.unwrap(),
+        std::slice::from_ref(&t)
+    );
     db.archive_bury_done(&[t.segment]).await.unwrap();
     assert!(db.archive_undone(10).await.unwrap().is_empty());
     assert!(db.archive_is_buried(t.segment).await.unwrap());

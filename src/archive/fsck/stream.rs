@@ -186,9 +186,7 @@ impl Fsck {
         if self.options.repair && compared.differs {
             match &found {
                 Some(found) => {
-                    self.db
-                        .archive_replace(found, content.scan.freed_bytes())
-                        .await?;
+                    self.db.archive_replace(found).await?;
                     let spans: Vec<TimeRange> =
                         chain::joined(found.fragments.iter().map(|f| f.fragment.range));
                     self.db.archive_uncover(stream, &spans).await?;
@@ -200,15 +198,10 @@ impl Fsck {
         let cut =
             self.options.repair && compared.tail > 0 && self.cut(&full, content.scan.whole).await;
         for finding in compared.findings {
-            let repaired = match finding.kind {
-                FindingKind::FileLonger | FindingKind::RowDiffers | FindingKind::NotClosed => {
-                    mended
-                }
-                FindingKind::TornTail => cut,
-                // What is lost stays lost, whatever the index says.
-                #[allow(clippy::wildcard_enum_match_arm, reason = "none of the others can be mended here")]
-                _ => false,
-            };
+            use FindingKind::{FileLonger, NotClosed, RowDiffers, TornTail};
+            // What is lost stays lost, whatever the index says.
+            let repaired = (mended && matches!(finding.kind, FileLonger | RowDiffers | NotClosed))
+                || (cut && finding.kind == TornTail);
             self.say(tell, finding.repaired(repaired));
         }
         g.lost.extend(compared.lost);
@@ -492,9 +485,7 @@ impl Fsck {
             return Ok(None);
         }
         if elsewhere.is_some() {
-            self.db
-                .archive_replace(&part, content.scan.freed_bytes())
-                .await?;
+            self.db.archive_replace(&part).await?;
             return Ok(None);
         }
         Ok(Some(part))

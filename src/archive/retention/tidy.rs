@@ -372,6 +372,17 @@ impl Inner {
     pub(in crate::archive) async fn finish_deletions(&self) -> Result<()> {
         let mut by_volume: HashMap<String, Vec<Tombstone>> = HashMap::new();
         for t in self.db.archive_undone(UNDONE).await? {
+            // A repair of the index from the files may have taken in again what was still there: then it is there.
+            if let Some(part) = self.db.archive_segment(t.segment).await?
+                && part
+                    .fragments
+                    .iter()
+                    .any(|f| (t.first_seq..=t.last_seq).contains(&f.fragment.seq))
+            {
+                tracing::warn!(file = %t.path, "a deletion that was not finished is given up: the index has its footage again");
+                self.db.archive_bury_done(&[t.segment]).await?;
+                continue;
+            }
             let volume = split_path(&t.path).0.to_owned();
             by_volume.entry(volume).or_default().push(t);
         }

@@ -10,8 +10,9 @@ use crate::archive::Inner;
 use crate::archive::health::HealthState;
 use crate::model::Result;
 
-const WELL: Duration = Duration::from_secs(5);
-const ILL: Duration = Duration::from_secs(1);
+/// One that is well is looked at every so many ticks.
+const WELL: u32 = 5;
+const TICK: Duration = Duration::from_secs(1);
 /// A disk that has not answered for so long counts as lost. (An error is known at once.)
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -36,14 +37,20 @@ impl Inner {
         mount: Arc<Mount>,
         stop: CancellationToken,
     ) {
+        let mut ticks = 0;
         loop {
-            let well = mount.state() == State::Up && mount.health().state == HealthState::Ok;
-            let every = if well { WELL } else { ILL };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(every) => {}
+                () = tokio::time::sleep(TICK) => {}
             }
+            // What has failed since is looked at now.
+            let well = mount.state() == State::Up && mount.health().state == HealthState::Ok;
+            ticks += 1;
+            if well && ticks < WELL {
+                continue;
+            }
+            ticks = 0;
             let mut look = std::pin::pin!(self.look(&mount));
             loop {
                 tokio::select! {

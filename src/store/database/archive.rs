@@ -126,6 +126,17 @@ pub struct Burial {
     pub runs: Vec<(Tombstone, UtcMicros)>,
 }
 
+impl From<Tombstone> for Burial {
+    /// A whole file of one run.
+    fn from(t: Tombstone) -> Self {
+        let until = t.range.to;
+        Self {
+            first_seq: t.first_seq,
+            runs: vec![(t, until)],
+        }
+    }
+}
+
 /// A range that retention must not touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {

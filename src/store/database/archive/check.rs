@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
+use super::deleted::TOMBSTONE_COLUMNS;
 use super::read::SEGMENT_COLUMNS;
 use super::rows::{bad_row, tombstone};
 use super::{SegmentPart, Tombstone, fold, put_fragment, put_gap, put_segment, stream_id};
@@ -76,11 +77,10 @@ impl Database {
 
     /// The deletions written last, newest first, over all streams.
     pub async fn archive_newest_tombstones(&self, limit: i64) -> Result<Vec<Tombstone>> {
-        let rows = sqlx::query(
-            "SELECT k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, t.last_sha256, \
-             t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
-             ORDER BY t.deleted_at DESC LIMIT $1",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {TOMBSTONE_COLUMNS} FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
+             ORDER BY t.deleted_at DESC LIMIT $1"
+        )))
         .bind(limit)
         .fetch_all(self.read())
         .await
@@ -94,11 +94,10 @@ impl Database {
         stream: &StreamKey,
         at: UtcMicros,
     ) -> Result<Option<Tombstone>> {
-        let row = sqlx::query(
-            "SELECT k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, t.last_sha256, \
-             t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at FROM archive_streams k JOIN archive_tombstones t ON t.stream = k.id \
-             WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 ORDER BY t.from_us DESC LIMIT 1",
-        )
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {TOMBSTONE_COLUMNS} FROM archive_streams k JOIN archive_tombstones t ON t.stream = k.id \
+             WHERE k.camera = $1 AND k.role = $2 AND t.from_us < $3 ORDER BY t.from_us DESC LIMIT 1"
+        )))
         .bind(stream.camera.as_str())
         .bind(stream.role.as_str())
         .bind(at.micros())
@@ -112,7 +111,7 @@ impl Database {
     /// go first, so that a damaged row is replaced whole.
     ///
     /// `freed`: bytes of it that were given back to the disk.
-    pub async fn archive_replace(&self, part: &SegmentPart, freed: u64) -> Result<()> {
+    pub async fn archive_replace(&self, part: &SegmentPart) -> Result<()> {
         let doing = "mend the archive's index";
         let err = |e| database_error(doing, e);
         let mut tx = self.begin(doing).await?;
@@ -126,14 +125,6 @@ impl Database {
         put_segment(&mut tx, &mut HashMap::new(), stream, &part.row)
             .await
             .map_err(err)?;
-        if freed > 0 {
-            sqlx::query("UPDATE archive_segments SET freed = $1 WHERE id = $2")
-                .bind(i64::try_from(freed).unwrap_or(i64::MAX))
-                .bind(part.row.segment.id.to_string())
-                .execute(&mut *tx)
-                .await
-                .map_err(err)?;
-        }
         for f in &part.fragments {
             put_fragment(&mut tx, stream, part.row.first_seq, f)
                 .await

@@ -9,7 +9,7 @@ use super::{Burial, Hold, Tombstone, put_gap, stream_id};
 use crate::model::{GapCause, Result, SegmentId, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{Database, Engine, database_error};
 
-const TOMBSTONE_COLUMNS: &str = "k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, \
+pub(super) const TOMBSTONE_COLUMNS: &str = "k.camera, k.role, t.segment, t.path, t.from_us, t.to_us, t.first_seq, t.last_seq, \
      t.last_sha256, t.byte_from, t.bytes, t.deletion_rule, t.actor, t.in_part, t.deleted_at";
 
 impl Database {
@@ -119,20 +119,6 @@ impl Database {
         .await
         .map_err(|e| database_error("list deletions", e))?;
         rows.iter().map(tombstone).collect()
-    }
-
-    /// The newest deletion of a stream.
-    pub async fn archive_last_tombstone(&self, stream: &StreamKey) -> Result<Option<Tombstone>> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {TOMBSTONE_COLUMNS} FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
-             WHERE k.camera = $1 AND k.role = $2 ORDER BY t.from_us DESC, t.first_seq DESC LIMIT 1"
-        )))
-        .bind(stream.camera.as_str())
-        .bind(stream.role.as_str())
-        .fetch_optional(self.read())
-        .await
-        .map_err(|e| database_error("look up the last deletion", e))?;
-        row.as_ref().map(tombstone).transpose()
     }
 
     /// Whether this file was deleted by a rule (and its removal only has to be finished).
