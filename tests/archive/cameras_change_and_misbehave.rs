@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use zhenbei::archive::ClipAudio;
-use zhenbei::model::GapCause;
 use zhenbei::video::{Frame, Media};
 
 use crate::footage;
