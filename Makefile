@@ -101,7 +101,7 @@ demo-check: setup build-release ## Drive the whole main job through the public A
 
 # --- other ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check-config openapi docs screenshots bench bench-archive fuzz test-holds advisories clean
+.PHONY: check-config openapi docs screenshots bench bench-archive bench-clip test-clips test-holds test-faults fuzz advisories clean
 check-config: build ## Check config/zhenbei.toml
 	@$(BIN)/debug/zhenbei check-config --config config/zhenbei.toml
 
@@ -124,6 +124,15 @@ bench: ## Measure the hot paths beside their references
 bench-archive: build-release ## What recording costs beside its floor and ffmpeg (CAMERAS=32,200 SECONDS=20 ROUNDS=3)
 	@$(CARGO) run --locked --release --package zhenbei-bench-archive -- --binary $(BIN)/release/zhenbei \
 		--scratch $(BIN)/bench-archive --cameras $(CAMERAS) --seconds $(SECONDS) --rounds $(ROUNDS)
+
+bench-clip: ## Measure the first byte of a clip out of a month of 200 cameras, and a GB of clip beside sendfile (needs 6 GB of disk)
+	@$(CARGO) bench --locked --bench clip
+
+test-clips: ## Try 200 random ranges of each kind of stream (`make test` tries a few)
+	@ZHENBEI_CLIP_RANGES=200 $(CARGO) test --locked --test archive any_range_plays
+
+test-faults: ## Kills, full and broken disks, clocks, links under 16 cameras; prints a table (25 min; FAULTS=name for some)
+	@ZHENBEI_FAULTS=full ZHENBEI_FAULTS_ONLY="$(FAULTS)" $(CARGO) test --locked --test faults -- --nocapture
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS or FUZZ_RUNS executions (nightly Rust, cargo-fuzz; FUZZ_TARGETS="…" for some)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) scripts/fuzz.sh $(FUZZ_TARGETS)

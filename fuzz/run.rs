@@ -2,16 +2,17 @@
 
 #[path = "bodies.rs"]
 #[allow(dead_code, reason = "each target runs one")]
-mod bodies;
+pub mod bodies;
 #[path = "meter.rs"]
-mod meter;
+pub mod meter;
 
 #[global_allocator]
 static METER: meter::Meter = meter::Meter;
 
-pub fn one(name: &str, data: &[u8]) {
-    match bodies::ALL.iter().find(|t| t.name == name) {
-        Some(target) => bodies::run(target, data),
-        None => panic!("bodies.rs has no target `{name}`"),
-    }
+#[macro_export]
+macro_rules! fuzz {
+    ($name:literal) => {
+        const TARGET: $crate::run::bodies::Target = $crate::run::bodies::find($name);
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::run::bodies::run(&TARGET, data));
+    };
 }

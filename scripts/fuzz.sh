@@ -42,8 +42,9 @@ cargo +nightly fuzz build --sanitizer none
 longest() {
     case "$1" in
         config | site) echo 16384 ;;
-        segment_scan | segment_head | worker_messages | ingest_message) echo 8192 ;;
-        *) echo 4096 ;;
+        segment_scan) echo 4096 ;;
+        segment_head | worker_messages | clip_plan | position_json) echo 2048 ;;
+        *) echo 1024 ;;
     esac
 }
 

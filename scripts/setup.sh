@@ -40,11 +40,13 @@ packages=(
     # to run: pipelines, stills, the broker, live state, letters for the burnt-in clocks
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav ffmpeg
+    # cameras over TLS (rtsps)
+    glib-networking
     mosquitto redis-server fonts-noto-cjk
 )
 services=(mosquitto redis-server)
 if [ "$purpose" = test ]; then
-    packages+=(postgresql chromium mosquitto-clients unzip vlc-bin vlc-plugin-base)
+    packages+=(postgresql chromium mosquitto-clients unzip openssl vlc-bin vlc-plugin-base)
     services+=(postgresql)
 fi
 

@@ -6,7 +6,11 @@
 )]
 
 #[path = "../fuzz/bodies.rs"]
-#[allow(unreachable_pub, reason = "shared with the fuzz package")]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    reason = "shared with the fuzz package, which finds its target at compile time"
+)]
 mod bodies;
 #[path = "../fuzz/meter.rs"]
 #[allow(

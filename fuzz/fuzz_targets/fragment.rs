@@ -1,6 +1,7 @@
 #![no_main]
 
 #[path = "../run.rs"]
+#[macro_use]
 mod run;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| run::one("fragment", data));
+fuzz!("fragment");

@@ -158,19 +158,27 @@ pub(super) struct RangeQuery {
 
 impl RangeQuery {
     pub(super) fn range(&self) -> ApiResult<TimeRange> {
-        let part = |name: &str, value: &Option<String>| match value {
-            Some(text) => UtcMicros::parse(text)
-                .map_err(|e| Error::invalid("bad_range", format!("`{name}`: {}", e.detail()))),
-            None => Err(Error::invalid(
-                "bad_range",
-                format!("`{name}` is missing; this call needs `from` and `to`"),
-            )),
-        };
-        Ok(TimeRange::new(
-            part("from", &self.from)?,
-            part("to", &self.to)?,
-        )?)
+        range_of(self.from.as_deref(), self.to.as_deref())
     }
+
+    /// As the part of an address after `?`.
+    pub(super) fn query(&self, range: TimeRange) -> String {
+        let stream = self.stream.as_deref().unwrap_or("main");
+        format!("from={}&to={}&stream={stream}", range.from, range.to)
+    }
+}
+
+/// A range as callers write it.
+pub(super) fn range_of(from: Option<&str>, to: Option<&str>) -> ApiResult<TimeRange> {
+    let part = |name: &str, value: Option<&str>| match value {
+        Some(text) => UtcMicros::parse(text)
+            .map_err(|e| Error::invalid("bad_range", format!("`{name}`: {}", e.detail()))),
+        None => Err(Error::invalid(
+            "bad_range",
+            format!("`{name}` is missing; this call needs `from` and `to`"),
+        )),
+    };
+    Ok(TimeRange::new(part("from", from)?, part("to", to)?)?)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use super::extract::{Caller, Params, RangeQuery};
 use super::files::Sendable;
 use super::problem::{ApiResult, Problem};
 use super::state::Api;
+use crate::access::Actor;
+use crate::live::Playlist;
 use crate::model::{Error, SegmentId};
 
 const TAG: &str = "cameras";
@@ -23,8 +25,49 @@ pub(super) async fn playlist(
     Path(id): Path<String>,
     Params(query): Params<RangeQuery>,
 ) -> ApiResult<Response> {
-    let key = key(&id, query.stream.as_deref())?;
-    let playlist = api.playback.hls(&actor, &key, query.range()?).await?;
+    answer(&api, &actor, &id, &query, |_| Playlist::Media).await
+}
+
+/// The key frames of a recorded range (`EXT-X-I-FRAMES-ONLY`), for fast and backward playing.
+#[utoipa::path(get, path = "/cameras/{id}/hls/keyframes.m3u8", tag = TAG, params(RangeQuery),
+    responses((status = 200, content_type = "application/vnd.apple.mpegurl"), (status = 404, body = Problem),
+        (status = 422, body = Problem)))]
+pub(super) async fn key_frames(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Params(query): Params<RangeQuery>,
+) -> ApiResult<Response> {
+    answer(&api, &actor, &id, &query, |_| Playlist::KeyFrames).await
+}
+
+/// The playlist that names the other two, for players that find their way by themselves.
+#[utoipa::path(get, path = "/cameras/{id}/hls/master.m3u8", tag = TAG, params(RangeQuery),
+    responses((status = 200, content_type = "application/vnd.apple.mpegurl"), (status = 404, body = Problem),
+        (status = 422, body = Problem)))]
+pub(super) async fn master(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Params(query): Params<RangeQuery>,
+) -> ApiResult<Response> {
+    answer(&api, &actor, &id, &query, |query| Playlist::Master {
+        query,
+    })
+    .await
+}
+
+async fn answer(
+    api: &Api,
+    actor: &Actor,
+    id: &str,
+    query: &RangeQuery,
+    which: impl for<'a> Fn(&'a str) -> Playlist<'a>,
+) -> ApiResult<Response> {
+    let key = key(id, query.stream.as_deref())?;
+    let range = query.range()?;
+    let again = query.query(range);
+    let playlist = api.playback.hls(actor, &key, range, which(&again)).await?;
     Ok((
         [(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")],
         playlist.text,

@@ -11,6 +11,7 @@ mod layouts;
 mod page;
 mod problem;
 pub mod range;
+mod scrub;
 mod session;
 mod sockets;
 mod sources;
@@ -67,7 +68,12 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cameras::clip))
         .routes(routes!(cameras::still))
         .routes(routes!(hls::playlist))
+        .routes(routes!(hls::key_frames))
+        .routes(routes!(hls::master))
         .routes(routes!(hls::segment))
+        .routes(routes!(scrub::key_frames))
+        .routes(routes!(scrub::thumbnails))
+        .routes(routes!(scrub::thumbnail))
         .routes(routes!(vehicles::positions))
         .routes(routes!(vehicles::list, vehicles::create))
         .routes(routes!(vehicles::get, vehicles::put, vehicles::delete))

@@ -25,7 +25,7 @@ use crate::store::blobs::Folder;
 use crate::store::live::{MemoryLive, RedisLive};
 use crate::store::{Blobs, Database, LiveState};
 use crate::telemetry::Numbers;
-use crate::video::{Sessions, Video};
+use crate::video::{Sessions, ShardThreads, Shards, Video};
 
 /// The account made at the very first start. The caller hands its password on once; only its hash is kept here.
 pub struct FirstSignIn {
@@ -38,8 +38,11 @@ pub struct Daemon {
     address: SocketAddr,
     first: Option<FirstSignIn>,
     db: Database,
+    archive: Archive,
     /// In the order of starting; stopped from the back.
     stages: Vec<Stage>,
+    /// Sessions and recorders run on these; the stages have ended them before.
+    shard_threads: ShardThreads,
 }
 
 /// Opens the database the configuration names, making the data folder when it is missing.
@@ -127,7 +130,10 @@ impl Daemon {
             Arc::clone(&clock),
             media.clone(),
         ));
-        let (video, supervise) = Video::start(
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (shards, shard_threads) = Shards::start(cores)?;
+        let (video, supervise) = Video::start_on(
+            shards,
             config.video.clone(),
             Arc::clone(&clock),
             runner,
@@ -216,7 +222,7 @@ impl Daemon {
         let health = Health {
             db: db.clone(),
             live,
-            archive,
+            archive: archive.clone(),
             fleet: fleet.clone(),
         };
         let router = api::router(Api {
@@ -252,7 +258,9 @@ impl Daemon {
             address,
             first,
             db,
+            archive,
             stages,
+            shard_threads,
         })
     }
 
@@ -273,9 +281,11 @@ impl Daemon {
 
     /// Stops from the outside in: no new requests, no walls, no vehicles, no cameras; then what is recorded is made durable.
     pub async fn stop(mut self) {
+        self.archive.will_stop();
         while let Some(stage) = self.stages.pop() {
             stage.stop().await;
         }
+        drop(self.shard_threads);
         self.db.close().await;
     }
 }

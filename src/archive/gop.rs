@@ -112,6 +112,14 @@ impl Gop {
         (4 * self.typical).max(SECOND * 3 / 2)
     }
 
+    /// Media time until the fragment is as long as it may be.
+    pub(super) fn room(&self) -> i64 {
+        match (self.video.first(), self.last) {
+            (Some(first), Some((max, _))) => (self.longest - (max - first.pts)).max(0),
+            (None, _) | (_, None) => self.longest,
+        }
+    }
+
     /// Takes the next frame; returns the fragment that it completes.
     pub(super) fn push(&mut self, frame: Arc<Frame>) -> Option<Raw> {
         if frame.media == Media::Audio {

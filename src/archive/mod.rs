@@ -42,6 +42,7 @@ mod volumes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -54,7 +55,7 @@ pub use clip::{Clip, ClipAudio, ClipFragment};
 pub use fsck::{Finding, FindingKind, Fsck, FsckOptions, FsckSummary};
 pub use health::{Health, HealthState};
 pub use hls::{HlsPlaylist, SegmentReader};
-pub use keys::KeyFrame;
+pub use keys::{KeyFrame, KeyTimes};
 pub use mse::LiveFragments;
 pub use retention::{FloorState, Forecast};
 pub use run::Wanted;
@@ -84,6 +85,8 @@ struct Inner {
     planned: clip::Planned,
     committing: tokio::sync::Mutex<()>,
     tidying: tokio::sync::Mutex<()>,
+    /// The daemon is about to stop: streams that go now are not switched off.
+    stopping: AtomicBool,
 }
 
 impl Archive {
@@ -138,6 +141,7 @@ impl Archive {
             planned: clip::Planned::default(),
             committing: tokio::sync::Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
         });
         inner.recover().await?;
         let bytes = inner.db.archive_volume_bytes().await?;
@@ -154,6 +158,12 @@ impl Archive {
 
     pub fn volumes(&self) -> Vec<VolumeStatus> {
         self.inner.volumes.status()
+    }
+
+    /// To be called before the cameras are stopped: from now on a stream that goes away ends with the daemon, and is not one
+    /// whose recording somebody switched off.
+    pub fn will_stop(&self) {
+        self.inner.stopping.store(true, Ordering::Release);
     }
 
     /// Everything of this stream recorded before this survives a power cut and is found.

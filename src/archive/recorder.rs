@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Inner;
@@ -12,6 +13,10 @@ use super::timeline::{Take, Timeline};
 use super::volumes::Disks;
 use crate::model::{FaultKind, GapCause, StreamKey};
 use crate::video::{Read, Ring, SessionEnd, Start};
+
+/// A fragment without an end in sight is cut this much later than it could be: the key frame that ends most fragments may be
+/// late by its jitter, and is to be the only wake-up.
+const SLACK: Duration = Duration::from_millis(80);
 
 pub(super) struct Recorder {
     inner: Arc<Inner>,
@@ -51,26 +56,30 @@ impl Recorder {
         let mut cursor = ring.cursor(start);
         let mut idle = true;
         loop {
-            let patience = u64::try_from(micros(self.gop.patience())).unwrap_or(1_500_000);
-            let read = tokio::select! {
+            // Not woken for every picture: at key frames and ends, and otherwise when something is due.
+            let due = (!idle).then(|| self.due(&ring));
+            let more = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                read = tokio::time::timeout(Duration::from_micros(patience), cursor.next()) => read,
+                more = cursor.batch() => more,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => true,
             };
-            match read {
-                Ok(Some(read)) => {
-                    idle = false;
-                    self.take(read);
-                }
-                Ok(None) => break,
+            if !more {
+                break;
+            }
+            while let Some(read) = cursor.try_next() {
+                idle = matches!(read, Read::End(_));
+                self.take(read);
+            }
+            let stalled = ring
+                .last_picture()
+                .is_some_and(|at| at + self.patience() <= Instant::now());
+            if stalled && !idle {
                 // No picture for too long: write what there is instead of keeping it in memory, and say that it stalls.
-                Err(_) if !idle => {
-                    idle = true;
-                    self.flush();
-                    self.state
-                        .missing(self.inner.clock.now(), GapCause::SourceStalled);
-                }
-                Err(_) => {}
+                idle = true;
+                self.flush();
+                self.state
+                    .missing(self.inner.clock.now(), GapCause::SourceStalled);
             }
         }
         while let Some(read) = cursor.try_next() {
@@ -78,6 +87,18 @@ impl Recorder {
         }
         self.flush();
         self.disk.close(&self.state).await;
+    }
+
+    /// When to look even if nothing is marked: the pictures stall, or the fragment is as long as it may be.
+    fn due(&self, ring: &Ring) -> Instant {
+        let now = Instant::now();
+        let stalls = ring.last_picture().unwrap_or(now) + self.patience();
+        let full = u64::try_from(micros(self.gop.room())).unwrap_or(0);
+        stalls.min(now + Duration::from_micros(full) + SLACK)
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_micros(u64::try_from(micros(self.gop.patience())).unwrap_or(1_500_000))
     }
 
     fn take(&mut self, read: Read) {
@@ -109,6 +130,7 @@ impl Recorder {
     }
 
     fn flush(&mut self) {
+        self.keep_off();
         if let Some(raw) = self.gop.flush() {
             self.place(raw);
         }
@@ -117,7 +139,16 @@ impl Recorder {
         }
     }
 
+    /// A gap whose cause changed while it was open is written down up to there; no picture may be placed over it, though its
+    /// delay suggests so.
+    fn keep_off(&mut self) {
+        if let Some(end) = self.state.end() {
+            self.line.not_before(end);
+        }
+    }
+
     fn place(&mut self, raw: Raw) {
+        self.keep_off();
         for take in self.line.place(raw) {
             self.offer(take);
         }

@@ -33,8 +33,6 @@ use crate::store::database::{ArchiveCommit, SegmentPart, SegmentRow, Tombstone};
 const BATCH: usize = 200;
 /// Gaps of the journal in one transaction.
 const GAPS: usize = 2_000;
-/// Deletions looked at whether they were finished: more than are ever begun before the first is done.
-const NEWEST_DELETIONS: i64 = 1_000;
 
 /// More than can be written before the index has it, even while the database is away.
 const LEFT_FREE: i64 = 1 << 20;
@@ -117,27 +115,6 @@ impl Inner {
             place.journal.clear().or_else(ignore_read_only)
         })
         .await
-    }
-
-    /// Files whose tombstone was written and that are still there.
-    async fn finish_deletions(&self) -> Result<()> {
-        for t in self.db.archive_newest_tombstones(NEWEST_DELETIONS).await? {
-            let Ok((mount, inside)) = self.volumes.locate(&t.path) else {
-                continue;
-            };
-            if t.in_part || !mount.readable() {
-                continue;
-            }
-            let full = mount.dir.join(inside);
-            let there = blocking("finish a deletion", move || {
-                Ok(scan::head(&full).ok().flatten())
-            })
-            .await?;
-            if there.is_some_and(|(head, _)| head.id == t.segment) {
-                self.finish_deletion(mount, inside, &t.path).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn finish_deletion(&self, mount: &Mount, inside: &str, path: &str) -> Result<()> {
@@ -485,7 +462,7 @@ fn told_deletions(path: &str, stream: &StreamKey, scanned: &Scan) -> Vec<Tombsto
 }
 
 fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
-    row.freed = scanned.given_back();
+    let freed = scanned.freed_bytes();
     let mut fragments = Vec::with_capacity(scanned.fragments.len());
     for (fragment, _) in scanned.fragments {
         row.whole &= row.ended == fragment.fragment.range.from;
@@ -493,6 +470,7 @@ fn part_of(mut row: SegmentRow, scanned: Scan) -> SegmentPart {
         fragments.push(fragment);
     }
     row.bytes = row.bytes.max(scanned.whole);
+    row.freed = freed;
     row.whole &= row.freed == 0;
     row.closed = true;
     SegmentPart { row, fragments }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -179,7 +180,12 @@ fn reconcile(
         }
         let stop = CancellationToken::new();
         let recorder = Recorder::new(Arc::clone(inner), Arc::clone(disk), key);
-        let task = tasks.spawn(recorder.run(Arc::clone(ring), stop.clone()));
+        let run = recorder.run(Arc::clone(ring), stop.clone());
+        // Beside the session that fills the ring.
+        let task = match ring.home() {
+            Some(home) => tasks.spawn_on(run, home),
+            None => tasks.spawn(run),
+        };
         let r = Running {
             ring: Arc::clone(ring),
             stop,
@@ -192,8 +198,11 @@ fn reconcile(
             .iter()
             .any(|(k, _, record)| *record && *k == state.key);
         if state.is_recording() && !wanted && !running.contains_key(&state.key) {
-            state.ended(inner.clock.now(), true);
-            tracing::info!(stream = %state.key, "recording is switched off");
+            let stopping = inner.stopping.load(Ordering::Acquire);
+            state.ended(inner.clock.now(), !stopping);
+            if !stopping {
+                tracing::info!(stream = %state.key, "recording is switched off");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::boxes::u32_of;
-use super::fragment::{self, NAMED, PREFIX, Parsed};
+use super::fragment::{self, NAMED, Parsed};
 use super::freed::{self, Hole, NOTE_MAX};
 use super::init::{self, Head};
 use super::params;
@@ -28,8 +28,7 @@ pub(super) struct Scan {
     pub(super) whole: u64,
     /// Of the file as found.
     pub(super) len: u64,
-    /// Runs given back to the disk, as `free` boxes (ISO/IEC 14496-12 §8.1.2), and where: deleted, while the rest of the file
-    /// is held.
+    /// Fragments given back to the disk, and where.
     pub(super) freed: Vec<(u64, Hole)>,
     /// Damaged bytes with whole fragments behind them.
     pub(super) damaged: Vec<(u64, u64)>,
@@ -38,8 +37,8 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Bytes given back to the disk.
-    pub(super) fn given_back(&self) -> u64 {
+    /// Bytes given back to the disk: deleted, while the rest of the file is held.
+    pub(super) fn freed_bytes(&self) -> u64 {
         self.freed.iter().map(|(_, hole)| hole.len).sum()
     }
 }
@@ -101,8 +100,8 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
             if at > scan.whole {
                 scan.damaged.push((scan.whole, at));
             }
-            scan.freed.push((at, hole.clone()));
             at += hole.len;
+            scan.freed.push((at - hole.len, hole));
             scan.whole = at;
             continue;
         }
@@ -110,7 +109,7 @@ pub(super) fn scan(path: &Path, head: &Head, offset: u64) -> io::Result<Scan> {
         match next_candidate(&file, at + 8, len, head.id)? {
             Some(next) => at = next,
             None => {
-                let prefix = read_up_to(&file, at, PREFIX)?;
+                let prefix = read_up_to(&file, at, fragment::PREFIX)?;
                 scan.damaged_tail = fragment::length(&prefix).is_some_and(|n| at + n as u64 <= len);
                 break;
             }

@@ -143,6 +143,8 @@ impl StreamState {
     pub(super) fn started(&self, at: UtcMicros) {
         let mut now = self.lock();
         now.recording = true;
+        // The timeline may be ahead of the clock, which was set back: what is recorded is not missing.
+        let at = now.end.map_or(at, |end| at.max(end));
         if now.open.map(|(_, c)| c) == Some(GapCause::Stopped) {
             now.close(&self.key, at);
             now.open = Some((at, GapCause::CameraDown));
@@ -171,6 +173,8 @@ impl StreamState {
     /// Pictures stop.
     pub(super) fn missing(&self, at: UtcMicros, cause: GapCause) {
         let mut now = self.lock();
+        // The timeline may be ahead of the clock: what is recorded is not missing.
+        let at = now.end.map_or(at, |end| at.max(end));
         match now.open {
             Some((_, c)) if c == cause => {}
             // Known missing for another cause until now: that part is over.
@@ -360,6 +364,30 @@ mod tests {
                 (r(10, 20), GapCause::CameraDown),
                 (r(40, 45), GapCause::RtpLoss),
                 (r(50, 70), GapCause::CameraDown)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_clock_set_back_puts_no_gap_over_what_is_recorded() {
+        let s = state();
+        let chain = ChainHead {
+            end: Some(UtcMicros(100)),
+            ..ChainHead::EMPTY
+        };
+        s.resume(chain, Some((UtcMicros(100), GapCause::Stopped)));
+        // The clock says 50, the recordings reach 100.
+        s.started(UtcMicros(50));
+        s.missing(UtcMicros(70), GapCause::SourceStalled);
+        s.accept(r(100, 110), GapCause::CameraDown);
+        s.missing(UtcMicros(80), GapCause::CameraDown);
+        s.missing(UtcMicros(130), GapCause::SourceStalled);
+        s.accept(r(140, 150), GapCause::CameraDown);
+        assert_eq!(
+            gaps(&s),
+            [
+                (r(110, 130), GapCause::CameraDown),
+                (r(130, 140), GapCause::SourceStalled)
             ]
         );
     }

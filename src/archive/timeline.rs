@@ -4,7 +4,7 @@
 //! camera that begins with a burst of buffered pictures is not recorded in the future), then advances with the camera's media
 //! time, corrected towards the receive time by at most 500 ppm: jitter makes neither holes nor overlaps. The timeline of a
 //! stream only grows: after a backward step of the server's clock it goes on where it was, ahead of the clock. Each fragment
-//! says by how much, and the lead is made good by one part in a hundred (decision 0016).
+//! says by how much, and the lead is made good by one part in a hundred (decision 0013).
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ const SLEW_PPM: i64 = 500;
 /// The same while the timeline is far from the clock, which is after the server's clock was set back: a hundredth.
 const FAR_SLEW_PPM: i64 = 10_000;
 const FAR: i64 = 1_000_000;
+/// What is farther off is not made good at all: it would take days, and every duration would be wrong meanwhile.
+const TOO_FAR: i64 = 60_000_000;
 /// Smaller differences are jitter.
 const DEAD_BAND: i64 = 10_000;
 /// Receive times of this much are seen before a session is anchored.
@@ -80,6 +82,11 @@ impl Timeline {
             audio_shift: None,
             audio_step: 0,
         }
+    }
+
+    /// What lies before `at` is told already, recorded or missing.
+    pub(super) fn not_before(&mut self, at: UtcMicros) {
+        self.floor = self.floor.max(at);
     }
 
     /// Places a fragment; at the begin of a session fragments are held back until it can be anchored.
@@ -155,10 +162,10 @@ impl Timeline {
             before = GapCause::ClockStep;
         }
         let length = micros(raw.end - raw.start);
-        let ppm = if error.abs() > FAR {
-            FAR_SLEW_PPM
-        } else {
-            SLEW_PPM
+        let ppm = match error.abs() {
+            off if off > TOO_FAR => 0,
+            off if off > FAR => FAR_SLEW_PPM,
+            _ => SLEW_PPM,
         };
         // The last picture's duration takes it all up and must not vanish.
         let last = raw.samples.last().map_or(0, |s| micros(s.duration.into()));

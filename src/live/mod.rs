@@ -8,6 +8,7 @@ mod events;
 mod playback;
 mod presence;
 mod protocol;
+mod scrub;
 mod source;
 mod tile;
 mod views;
@@ -15,8 +16,9 @@ mod wall;
 
 pub use cameras::Cameras;
 pub use events::{Events, Subscription};
-pub use playback::{Playback, Still};
+pub use playback::{Playback, Playlist, Still};
 pub use protocol::{Format, HEADER_LEN, Header, Kind, Notice, Request, Wanted};
+pub use scrub::Slot;
 pub use source::Sources;
 pub use tile::Out;
 pub use views::{

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::cameras::Cameras;
+use super::scrub::Thumbnails;
 use crate::access::{Action, Actor, Audit, Permission, audited};
 use crate::archive::{Archive, Clip, HlsPlaylist, SegmentReader};
 use crate::media::Media;
@@ -25,17 +26,29 @@ const MAX_WIDTH: u32 = 3840;
 
 #[derive(Clone)]
 pub struct Playback {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    archive: Archive,
+pub(super) struct Inner {
+    pub(super) archive: Archive,
     video: Video,
-    cameras: Cameras,
-    media: Media,
-    audit: Audit,
+    pub(super) cameras: Cameras,
+    pub(super) media: Media,
+    pub(super) audit: Audit,
     clock: Arc<dyn Clock>,
     looks: Mutex<HashMap<(String, String), UtcMicros>>,
+    pub(super) thumbnails: Thumbnails,
+}
+
+/// Which playlist of a range.
+#[derive(Clone, Copy, Debug)]
+pub enum Playlist<'a> {
+    Media,
+    KeyFrames,
+    /// Names both; `query` is repeated in their addresses.
+    Master {
+        query: &'a str,
+    },
 }
 
 pub struct Still {
@@ -62,6 +75,7 @@ impl Playback {
                 audit,
                 clock,
                 looks: Mutex::default(),
+                thumbnails: Thumbnails::default(),
             }),
         }
     }
@@ -116,15 +130,17 @@ impl Playback {
         actor: &Actor,
         key: &StreamKey,
         range: TimeRange,
+        which: Playlist<'_>,
     ) -> Result<HlsPlaylist> {
         let object = format!("{key} {} – {}", range.from, range.to);
-        self.look(
-            actor,
-            Action::RecordingView,
-            &object,
-            range.from,
-            self.inner.archive.hls(key, range),
-        )
+        let archive = &self.inner.archive;
+        self.look(actor, Action::RecordingView, &object, range.from, async {
+            match which {
+                Playlist::Media => archive.hls(key, range).await,
+                Playlist::KeyFrames => archive.hls_key_frames(key, range).await,
+                Playlist::Master { query } => archive.hls_master(key, range, query).await,
+            }
+        })
         .await
     }
 
@@ -217,7 +233,7 @@ impl Playback {
     }
 
     /// A look at what was recorded since `from`.
-    async fn look<T>(
+    pub(super) async fn look<T>(
         &self,
         actor: &Actor,
         action: Action,
@@ -271,7 +287,7 @@ impl Playback {
     }
 }
 
-fn no_camera(key: &StreamKey) -> Error {
+pub(super) fn no_camera(key: &StreamKey) -> Error {
     Error::not_found(
         "not_found",
         format!(

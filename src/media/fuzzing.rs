@@ -5,10 +5,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::h26x::{Sei, append_unit, parameter_sets};
+pub use super::derive::fuzzing::{mp4_movie, parameter_sets};
+use super::h26x::{self, Sei, append_unit};
 use super::ingest_form::{audio_params, is_key, stream_params, without_parameter_sets};
 use super::ingest_protocol::{self, Said, Sound};
-use super::ingest_rtp::Track;
+use super::ingest_rtp::{Track, mended};
 use super::protocol::{MAX_MESSAGE, Message, Picture, ProtocolError, decode, encode};
 use crate::model::VideoCodec;
 
@@ -100,7 +101,7 @@ pub fn access_unit(data: &[u8]) {
 }
 
 fn record(codec: VideoCodec, data: &[u8]) {
-    if let Ok(sets) = parameter_sets(codec, data) {
+    if let Ok(sets) = h26x::parameter_sets(codec, data) {
         assert!(sets.starts_with(&[0, 0, 0, 1]));
         assert!(sets.len() <= 2 * data.len(), "more than was in the record");
     }
@@ -133,14 +134,32 @@ fn unit(codec: VideoCodec, data: &[u8]) {
         assert_eq!(is_key(codec, unit), is_key(codec, data));
         assert_eq!(without_parameter_sets(codec, unit).as_ref(), Some(unit));
     }
-    if is_key(codec, data) && kept.is_ok() {
+    if is_key(codec, data) == Some(true) && kept.is_ok() {
         assert!(stripped.is_some(), "a picture that is a parameter set");
     }
 }
 
 /// Whether decoding can begin with this H.265 access unit, as said by an ingest worker.
 pub fn is_h265_key(unit: &[u8]) -> bool {
-    is_key(VideoCodec::H265, unit)
+    is_key(VideoCodec::H265, unit) == Some(true)
+}
+
+/// A mended packet is the same but for a start code and the marker, and needs no mending when it had one code.
+fn mend(codec: VideoCodec, packet: &[u8]) {
+    let Some(out) = mended(codec, packet) else {
+        return;
+    };
+    assert!(out.len() + 4 >= packet.len() && out.len() <= packet.len());
+    let (Some([a, b, ..]), Some([c, d, ..])) =
+        (out.first_chunk::<12>(), packet.first_chunk::<12>())
+    else {
+        panic!("a packet without its head");
+    };
+    assert!(a == c && b & 0x7f == d & 0x7f);
+    assert_eq!(out.get(2..12), packet.get(2..12));
+    if let Some(again) = mended(codec, &out) {
+        assert!(again.len() < out.len(), "mended for ever");
+    }
 }
 
 /// For each packet pipeline time (2 bytes, in ms), its length (1), the packet; every fourth asks for a time.
@@ -153,6 +172,9 @@ pub fn rtp_packets(data: &[u8]) {
         let (packet, tail) = tail.split_at(usize::from(*len).min(tail.len()));
         rest = tail;
         n += 1;
+        for codec in [VideoCodec::H264, VideoCodec::H265] {
+            mend(codec, packet);
+        }
         track.packet(packet, (len & 1 == 0).then_some(ns), i64::from(n));
         match (first, track.time_of(u64::MAX)) {
             (None, Some(_)) => first = Some(ns),

@@ -123,14 +123,12 @@ pub(super) fn without_parameter_sets(codec: VideoCodec, unit: &[u8]) -> Option<V
     (rest.is_empty() && !out.is_empty()).then_some(out)
 }
 
-/// Whether decoding can begin here: H.264 IDR (§7.4.1.2.4), H.265 IRAP (§7.4.2.2). The first slice speaks for the picture.
-pub(super) fn is_key(codec: VideoCodec, unit: &[u8]) -> bool {
+/// `None` when there is no slice. Else whether decoding can begin here: H.264 IDR (§7.4.1.2.4), H.265 IRAP (§7.4.2.2). The first slice speaks for the picture.
+pub(super) fn is_key(codec: VideoCodec, unit: &[u8]) -> Option<bool> {
     let mut rest = unit;
     while let Some((length, tail)) = rest.split_first_chunk::<4>() {
         let n = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let Some((nal, tail)) = tail.split_at_checked(n) else {
-            return false;
-        };
+        let (nal, tail) = tail.split_at_checked(n)?;
         let slice = nal.first().and_then(|header| match codec {
             VideoCodec::H264 => match header & 0x1f {
                 slice @ 1..=5 => Some(slice == 5),
@@ -142,11 +140,11 @@ pub(super) fn is_key(codec: VideoCodec, unit: &[u8]) -> bool {
             },
         });
         match slice {
-            Some(key) => return key,
+            Some(key) => return Some(key),
             None => rest = tail,
         }
     }
-    false
+    None
 }
 
 /// H.264 §7.4.1 (SPS, PPS, delimiter); H.265 §7.4.2.2 (VPS, SPS, PPS, delimiter).
@@ -194,15 +192,19 @@ mod tests {
     fn the_first_slice_says_whether_decoding_can_begin() {
         let nal = |header: u8| [0, 0, 0, 2, header, 1];
         for (codec, units, key) in [
-            (VideoCodec::H264, vec![nal(6), nal(0x65)], true),
-            (VideoCodec::H264, vec![nal(0x41)], false),
-            (VideoCodec::H264, vec![nal(6)], false),
-            (VideoCodec::H265, vec![nal(39 << 1), nal(21 << 1)], true),
-            (VideoCodec::H265, vec![nal(1 << 1)], false),
+            (VideoCodec::H264, vec![nal(6), nal(0x65)], Some(true)),
+            (VideoCodec::H264, vec![nal(0x41)], Some(false)),
+            (VideoCodec::H264, vec![nal(6)], None),
+            (
+                VideoCodec::H265,
+                vec![nal(39 << 1), nal(21 << 1)],
+                Some(true),
+            ),
+            (VideoCodec::H265, vec![nal(1 << 1)], Some(false)),
         ] {
             assert_eq!(is_key(codec, &units.concat()), key, "{units:?}");
         }
-        assert!(!is_key(VideoCodec::H264, &[0, 0, 0, 9, 0x65]));
+        assert_eq!(is_key(VideoCodec::H264, &[0, 0, 0, 9, 0x65]), None);
     }
 
     #[test]

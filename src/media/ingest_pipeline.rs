@@ -15,7 +15,7 @@ use super::ingest::{IngestFault, IngestOrder, IngestUnit, Lower, Medium};
 use super::ingest_form::{is_key, without_parameter_sets};
 use super::ingest_protocol::{Said, Sound};
 use super::ingest_route;
-use super::ingest_rtp::Track;
+use super::ingest_rtp::{Track, mended};
 use super::ingest_tls;
 use super::ingest_worker::{Outbox, monotonic_ns};
 use super::protocol::Picture;
@@ -215,7 +215,11 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, outbox: &Arc<Outbox>) -> Res
         .and_then(|n| u32::try_from(n).ok())
         .unwrap_or(90_000);
     let track = Arc::new(Mutex::new(Track::new(clock_rate)));
-    watch_packets(pad, &track);
+    let codec = match branch {
+        Branch::Picture(codec) => Some(codec),
+        Branch::Sound(_) => None,
+    };
+    watch_packets(pad, &track, codec);
     let (names, form): (&[&str], _) = match branch {
         Branch::Picture(VideoCodec::H264) => (
             &["rtph264depay", "h264parse"],
@@ -286,7 +290,7 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, outbox: &Arc<Outbox>) -> Res
 }
 
 /// Looks at every packet behind the jitter buffer: in order, with the pipeline's time.
-fn watch_packets(pad: &gst::Pad, track: &Shared<Track>) {
+fn watch_packets(pad: &gst::Pad, track: &Shared<Track>, codec: Option<VideoCodec>) {
     let track = Arc::clone(track);
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(mask, move |_, info| {
@@ -297,13 +301,35 @@ fn watch_packets(pad: &gst::Pad, track: &Shared<Track>) {
                 locked(&track).packet(&bytes, at, now);
             }
         };
-        match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => look(buffer),
+        match &mut info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                look(buffer);
+                if let Some(codec) = codec {
+                    mend(buffer, codec);
+                }
+            }
             Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(look),
             _ => {}
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+fn mend(buffer: &mut gst::Buffer, codec: VideoCodec) {
+    let mended = buffer
+        .map_readable()
+        .ok()
+        .and_then(|packet| mended(codec, &packet));
+    let Some(packet) = mended else {
+        return;
+    };
+    let mut new = gst::Buffer::from_mut_slice(packet);
+    let whole = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+    if let Some(to) = new.get_mut()
+        && buffer.copy_into(to, whole, ..).is_ok()
+    {
+        *buffer = new;
+    }
 }
 
 /// Where access units of one medium leave the pipeline. Runs in the pipeline's thread and never waits.
@@ -338,19 +364,24 @@ impl Outlet {
         Ok(gst::FlowSuccess::Ok)
     }
 
+    /// A whole picture and whether it is a key frame; `None` for what holds no slice.
+    fn picture(codec: VideoCodec, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
+        let data = without_parameter_sets(codec, bytes)?;
+        let key = is_key(codec, &data)?;
+        Some((data, key))
+    }
+
     fn unit(&mut self, buffer: &gst::BufferRef, bytes: &[u8]) {
-        let mut track = locked(&self.track);
+        let track = Arc::clone(&self.track);
+        let mut track = locked(&track);
         let time = buffer.pts().and_then(|t| track.time_of(t.nseconds()));
         let Some((rtp, arrived_ns)) = time else {
             return;
         };
         let lost = track.take_lost();
         let (medium, data, key) = match self.branch {
-            Branch::Picture(codec) => match without_parameter_sets(codec, bytes) {
-                Some(data) => {
-                    let key = is_key(codec, &data);
-                    (Medium::Picture, data, key)
-                }
+            Branch::Picture(codec) => match Self::picture(codec, bytes) {
+                Some((data, key)) => (Medium::Picture, data, key),
                 None => {
                     track.give_back(lost);
                     return;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::VideoCodec;
+
 /// Pipeline times remembered; far more than a pipeline holds.
 const MOST: usize = 1024;
 
@@ -84,6 +86,39 @@ impl Track {
     }
 }
 
+/// A packet as RFC 6184 and RFC 7798 would have it, when it is not: some cameras put the start codes of their encoder's byte
+/// stream into RTP, and some set the marker on the SEI, where the picture has not even begun.
+pub(super) fn mended(codec: VideoCodec, packet: &[u8]) -> Option<Vec<u8>> {
+    let [first, second, ..] = *packet.first_chunk::<12>()?;
+    let mut head = 12 + 4 * usize::from(first & 0x0f);
+    if first & 0x10 != 0 {
+        let [_, _, high, low] = packet.get(head..)?.first_chunk::<4>()?;
+        head += 4 + 4 * usize::from(u16::from_be_bytes([*high, *low]));
+    }
+    let (head, payload) = packet.split_at_checked(head)?;
+    let coded = [&[0, 0, 0, 1][..], &[0, 0, 1]]
+        .iter()
+        .find_map(|code| payload.strip_prefix(*code));
+    let nal = coded.unwrap_or(payload);
+    let header = *nal.first()?;
+    let is_no_slice = match codec {
+        VideoCodec::H264 => matches!(header & 0x1f, 6..=9),
+        VideoCodec::H265 => matches!(header >> 1 & 0x3f, 32..=35 | 39),
+    };
+    let early = is_no_slice && second & MARKER != 0;
+    if coded.is_none() && !early {
+        return None;
+    }
+    let mut out = [head, nal].concat();
+    if early && let Some(byte) = out.get_mut(1) {
+        *byte &= !MARKER;
+    }
+    Some(out)
+}
+
+/// RFC 3550 §5.1: the last packet of a picture.
+const MARKER: u8 = 0x80;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,7 +127,7 @@ mod tests {
         let mut out = vec![0x80, 96];
         out.extend(sequence.to_be_bytes());
         out.extend(rtp.to_be_bytes());
-        out.extend([0; 8]);
+        out.extend([0; 4]);
         out
     }
 
@@ -123,6 +158,46 @@ mod tests {
         let times: Vec<i64> = (0..4).map(|n| t.time_of(n * 10).unwrap().0).collect();
         let zero = i64::from(base);
         assert_eq!(times, [zero, zero + 10_800, zero + 3_600, zero + 7_200]);
+    }
+
+    #[test]
+    fn a_start_code_leaves_the_packet_and_nothing_else_does() {
+        let mended = |packet: &[u8]| mended(VideoCodec::H264, packet);
+        let full = |payload: &[u8]| [&packet(1, 2), payload].concat();
+        assert_eq!(
+            mended(&full(&[0, 0, 0, 1, 0x65, 9])),
+            Some(full(&[0x65, 9]))
+        );
+        assert_eq!(mended(&full(&[0, 0, 1, 0x65])), Some(full(&[0x65])));
+        assert_eq!(mended(&full(&[0x65, 0, 0, 1])), None);
+        // One contributing source and an extension of one word before the payload.
+        let mut long = full(&[]);
+        long[0] = 0x91;
+        long.extend([0, 0, 0, 0, 0, 0, 0, 1, 7, 7, 7, 7]);
+        let head = long.clone();
+        long.extend([0, 0, 0, 1, 0x41]);
+        assert_eq!(mended(&long), Some([&head[..], &[0x41]].concat()));
+        for end in 0..long.len() - 1 {
+            mended(&long[..end]);
+        }
+    }
+
+    #[test]
+    fn a_marker_stands_on_no_sei() {
+        let with = |marker: u8, nal: u8| {
+            let mut out = packet(1, 2);
+            out[1] |= marker;
+            out.push(nal);
+            out
+        };
+        for (codec, sei, slice) in [
+            (VideoCodec::H264, 6, 0x65),
+            (VideoCodec::H265, 39 << 1, 19 << 1),
+        ] {
+            assert_eq!(mended(codec, &with(0x80, sei)), Some(with(0, sei)));
+            assert_eq!(mended(codec, &with(0, sei)), None);
+            assert_eq!(mended(codec, &with(0x80, slice)), None);
+        }
     }
 
     #[test]

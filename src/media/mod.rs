@@ -52,7 +52,7 @@ use derive::DerivePool;
 use pipeline::Pipelines;
 use process::Spawner;
 use protocol::Picture;
-use still_pool::StillPool;
+use still_pool::{Limits, StillPool};
 
 /// A still worker without work is ended after this long.
 const STILL_IDLE: Duration = Duration::from_secs(20);
@@ -71,6 +71,7 @@ pub struct Media {
 struct Inner {
     room: Arc<Room>,
     stills: Arc<StillPool>,
+    thumbnails: Arc<StillPool>,
     derive: Arc<DerivePool>,
 }
 
@@ -128,14 +129,19 @@ impl Media {
             counts: Counts::default(),
         });
         let limit = Duration::from_millis(config.still_timeout_ms);
-        let stills = StillPool::new(Arc::clone(&room), limit);
-        room.tasks
-            .spawn(Arc::clone(&stills).tend(idle, room.stop.clone()));
+        let pool = |limits| {
+            let pool = StillPool::new(Arc::clone(&room), limit, limits);
+            room.tasks
+                .spawn(Arc::clone(&pool).tend(idle, room.stop.clone()));
+            pool
+        };
+        let (stills, thumbnails) = (pool(Limits::STILLS), pool(Limits::THUMBNAILS));
         Ok(Self {
             inner: Arc::new(Inner {
                 derive: DerivePool::new(Arc::clone(&room)),
                 room,
                 stills,
+                thumbnails,
             }),
         })
     }
@@ -169,6 +175,20 @@ impl Media {
         self.inner
             .stills
             .still(picture, access_unit, max_width.unwrap_or(0))
+            .await
+    }
+
+    /// As [`Media::still`], behind other thumbnails and never before a still: at most one is made at a time.
+    pub async fn thumbnail(
+        &self,
+        params: &StreamParams,
+        access_unit: Bytes,
+        max_width: u32,
+    ) -> Result<Bytes> {
+        let picture = Picture::of(params);
+        self.inner
+            .thumbnails
+            .still(picture, access_unit, max_width)
             .await
     }
 

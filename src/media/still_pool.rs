@@ -1,4 +1,4 @@
-//! Stills: at most two worker processes, started when needed, used again, ended when nobody asks.
+//! Stills: a few worker processes, started when needed, used again, ended when nobody asks.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -17,10 +17,27 @@ use super::{Room, count};
 use crate::model::{Error, ErrorKind, Result};
 use crate::telemetry::{self, Metric};
 
-/// Two: one still must not wait for another, and more would take the processor from the recorder.
-const WORKERS: usize = 2;
-/// Callers waiting beyond those being served.
-const WAITING: usize = 32;
+/// How much a pool may do side by side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) workers: usize,
+    /// Callers waiting beyond those being served.
+    pub(crate) waiting: usize,
+}
+
+impl Limits {
+    /// Two: one still must not wait for another, and more would take the processor from the recorder.
+    pub(crate) const STILLS: Self = Self {
+        workers: 2,
+        waiting: 32,
+    };
+    /// One, of its own: a time line full of thumbnails takes no worker from a still that becomes evidence.
+    pub(crate) const THUMBNAILS: Self = Self {
+        workers: 1,
+        waiting: 64,
+    };
+}
+
 /// The code of a picture that cannot be shown, through no fault of the worker.
 const UNDECODABLE: &str = "still_undecodable";
 /// A worker is replaced after so many stills, so that what native code leaks is bounded.
@@ -29,6 +46,7 @@ const JOBS_PER_WORKER: u32 = 1_000;
 pub(crate) struct StillPool {
     room: Arc<Room>,
     limit: Duration,
+    limits: Limits,
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
     /// Newest last: the warm one is used first, and the other can fall idle.
@@ -52,11 +70,12 @@ impl Drop for Waiting<'_> {
 }
 
 impl StillPool {
-    pub(crate) fn new(room: Arc<Room>, limit: Duration) -> Arc<Self> {
+    pub(crate) fn new(room: Arc<Room>, limit: Duration, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             room,
             limit,
-            places: Arc::new(Semaphore::new(WORKERS)),
+            limits,
+            places: Arc::new(Semaphore::new(limits.workers)),
             waiting: AtomicUsize::new(0),
             idle: Mutex::default(),
             next_job: AtomicU32::new(0),
@@ -100,12 +119,13 @@ impl StillPool {
             ));
         }
         let place = {
-            if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING + WORKERS {
+            let Limits { workers, waiting } = self.limits;
+            if self.waiting.fetch_add(1, Ordering::Relaxed) >= waiting + workers {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 return Err(Error::new(
                     ErrorKind::TooMuch,
                     "still_queue_full",
-                    format!("{WAITING} stills are waiting already; try again in a second"),
+                    format!("{waiting} stills are waiting already; try again in a second"),
                 ));
             }
             let _waiting = Waiting(&self.waiting);

@@ -163,6 +163,16 @@ words! {
 }
 
 words! {
+    /// Who speaks with the camera.
+    BackendPolicy {
+        /// This process where it can, a worker for the rest.
+        Auto = "auto",
+        /// A worker also over TCP: for cameras that put start codes into RTP, or whose nonce is stale at once.
+        Worker = "worker",
+    }
+}
+
+words! {
     /// The camera's sound.
     SoundPolicy {
         Take = "take",
@@ -242,6 +252,7 @@ pub struct CameraPolicies {
     pub session_id: SessionIdPolicy,
     pub timestamp_jump: TimestampJumpPolicy,
     pub keepalive: KeepalivePolicy,
+    pub backend: BackendPolicy,
     pub sound: SoundPolicy,
     /// How long a datagram is waited for that others overtook.
     pub reorder_wait_ms: u16,
@@ -262,6 +273,7 @@ impl Default for CameraPolicies {
             session_id: SessionIdPolicy::default(),
             timestamp_jump: TimestampJumpPolicy::default(),
             keepalive: KeepalivePolicy::default(),
+            backend: BackendPolicy::default(),
             sound: SoundPolicy::default(),
             reorder_wait_ms: 200,
         }

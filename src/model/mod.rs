@@ -28,7 +28,7 @@ pub use ids::{
     UserId, VehicleId,
 };
 pub use ingest::{
-    CameraPolicies, InitialSequencePolicy, InitialTimestampPolicy, KeepalivePolicy,
+    BackendPolicy, CameraPolicies, InitialSequencePolicy, InitialTimestampPolicy, KeepalivePolicy,
     SessionIdPolicy, SoundPolicy, TeardownPolicy, TimestampJumpPolicy, TlsPolicy, Transport,
     UnassignedChannelPolicy, UnknownRtcpSsrcPolicy, check_transport,
 };

@@ -194,7 +194,13 @@ fn unanswered(error: &retina::Error, step: Step, authority: &str) -> Fault {
             FaultKind::Protocol,
             "the camera still sends an old session's data (a defect of its RTSP server); waiting until it lets go".to_owned(),
         ),
-        Sort::Packet { .. } => (FaultKind::Protocol, format!("the camera's packets make no sense ({what})")),
+        Sort::Packet { .. } => (
+            FaultKind::Protocol,
+            format!(
+                "the camera's packets make no sense ({what}); the second back-end may read them: set the policy \
+                 `backend = \"worker\"` for this camera (docs/cameras.md)"
+            ),
+        ),
         // Recorders describe a channel so while its camera is away: worth trying again.
         Sort::Other if what.contains("No parseable streams") => (
             FaultKind::Protocol,

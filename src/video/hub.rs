@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::meter::Meter;
+use super::shards::Shards;
 use super::{Frame, Item, Media, Ring, SessionEnd, StreamParams};
 use crate::model::{
     Clock, FaultKind, FaultReason, StreamKey, StreamState, StreamStatus, Transport, UtcMicros,
@@ -73,13 +74,13 @@ struct Known {
 impl Stream {
     fn new(
         key: &StreamKey,
-        ring_bytes: usize,
+        ring: Arc<Ring>,
         clock: Arc<dyn Clock>,
         changes: watch::Sender<u64>,
     ) -> Self {
         let status = StreamStatus::new(StreamState::Connecting, clock.now());
         Self {
-            ring: Ring::new(ring_bytes),
+            ring,
             clock,
             changes,
             retries: watch::Sender::new(0),
@@ -216,6 +217,7 @@ pub struct Video {
 
 pub(super) struct Hub {
     streams: Mutex<BTreeMap<StreamKey, Arc<Stream>>>,
+    pub(super) shards: Shards,
     list: watch::Sender<StreamList>,
     changes: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
@@ -223,9 +225,10 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    pub(super) fn new(ring_bytes: usize, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(ring_bytes: usize, clock: Arc<dyn Clock>, shards: Shards) -> Self {
         Self {
             streams: Mutex::default(),
+            shards,
             list: watch::Sender::new(Arc::default()),
             changes: watch::Sender::new(0),
             clock,
@@ -242,7 +245,8 @@ impl Hub {
         let mut streams = self.streams();
         let stream = streams.entry(key.clone()).or_insert_with(|| {
             let (clock, changes) = (Arc::clone(&self.clock), self.changes.clone());
-            Arc::new(Stream::new(key, self.ring_bytes, clock, changes))
+            let ring = Ring::at_home(self.ring_bytes, self.shards.of(&key.camera));
+            Arc::new(Stream::new(key, ring, clock, changes))
         });
         Arc::clone(stream)
     }

@@ -23,6 +23,7 @@ mod rtcp;
 mod rtsp;
 mod session;
 mod sessions;
+mod shards;
 mod sink;
 mod supervisor;
 mod task;
@@ -37,6 +38,7 @@ pub use rtcp::{SenderReport, sender_report};
 pub use rtsp::RtspRunner;
 pub use session::{Fault, SessionRunner, SessionSpec};
 pub use sessions::Sessions;
+pub use shards::{ShardThreads, Shards};
 pub use sink::SessionSink;
 
 pub use crate::model::{AudioParams, StreamParams};

@@ -7,8 +7,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::frame::{Frame, Media};
 use crate::model::{FaultKind, UtcMicros};
@@ -55,7 +58,10 @@ pub enum Read {
 pub struct Ring {
     inner: Mutex<Window>,
     head: watch::Sender<Head>,
+    /// As `head`, but only told where reading is worth a wake-up.
+    marks: watch::Sender<Head>,
     max_bytes: usize,
+    home: Option<Handle>,
 }
 
 /// What readers wait on.
@@ -67,6 +73,11 @@ struct Head {
     closed: bool,
 }
 
+/// A reader in batches is woken after this part of the window at the latest.
+const MARK_PARTS: usize = 4;
+/// Shorter than the patience of any reader.
+const PAUSE: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 struct Window {
     items: VecDeque<Slot>,
@@ -77,6 +88,9 @@ struct Window {
     video_frames: u64,
     /// The newest session end that has left the window, with its number.
     end_left: Option<(u64, SessionEnd)>,
+    /// Bytes pushed since the last mark.
+    unmarked: usize,
+    last_picture: Option<Instant>,
 }
 
 struct Slot {
@@ -107,22 +121,51 @@ impl Window {
 impl Ring {
     /// Holds at most `max_bytes`, and always the newest item however large.
     pub fn new(max_bytes: usize) -> Arc<Self> {
+        Self::with_home(max_bytes, None)
+    }
+
+    /// As [`Ring::new`], for a stream whose tasks run on `home`.
+    pub(super) fn at_home(max_bytes: usize, home: Handle) -> Arc<Self> {
+        Self::with_home(max_bytes, Some(home))
+    }
+
+    fn with_home(max_bytes: usize, home: Option<Handle>) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::default(),
             head: watch::Sender::new(Head::default()),
+            marks: watch::Sender::new(Head::default()),
             max_bytes,
+            home,
         })
     }
 
+    /// Where the writer runs, for readers that take everything: beside it they cost no hand-over to another core.
+    pub fn home(&self) -> Option<&Handle> {
+        self.home.as_ref()
+    }
+
     pub fn push(&self, item: Item) {
+        let now = Instant::now();
         let mut w = self.window();
         let video_before = w.video_frames;
-        if let Item::Frame(f) = &item
-            && f.media == Media::Video
-        {
-            w.video_frames += 1;
+        // A key frame completes what came before it, an end completes the session.
+        let mut mark = true;
+        if let Item::Frame(f) = &item {
+            mark = f.key && f.media == Media::Video;
+            if f.media == Media::Video {
+                w.video_frames += 1;
+                // Pictures go on after a pause: readers in batches have stopped looking.
+                mark |= w.last_picture.is_none_or(|at| now > at + PAUSE);
+                w.last_picture = Some(now);
+            }
         }
-        w.bytes += item.cost();
+        let cost = item.cost();
+        w.bytes += cost;
+        w.unmarked += cost;
+        mark |= w.unmarked > self.max_bytes / MARK_PARTS;
+        if mark {
+            w.unmarked = 0;
+        }
         w.items.push_back(Slot { item, video_before });
         while w.bytes > self.max_bytes && w.items.len() > 1 {
             w.drop_oldest();
@@ -131,11 +174,21 @@ impl Ring {
         drop(w);
         // Two writers at once must not turn the head back.
         self.head.send_modify(|h| h.next = h.next.max(next));
+        if mark {
+            self.marks.send_modify(|h| h.next = h.next.max(next));
+        }
     }
 
     /// Says that nothing more will come: readers get what is left and then `None`.
     pub fn close(&self) {
-        self.head.send_modify(|h| h.closed = true);
+        for told in [&self.head, &self.marks] {
+            told.send_modify(|h| h.closed = true);
+        }
+    }
+
+    /// When the newest picture was pushed.
+    pub fn last_picture(&self) -> Option<Instant> {
+        self.window().last_picture
     }
 
     pub fn cursor(self: &Arc<Self>, start: Start) -> Cursor {
@@ -150,6 +203,7 @@ impl Ring {
         Cursor {
             ring: Arc::clone(self),
             head: self.head.subscribe(),
+            marks: self.marks.subscribe(),
             next,
             video_seen,
             need_key: true,
@@ -238,6 +292,7 @@ impl Window {
 pub struct Cursor {
     ring: Arc<Ring>,
     head: watch::Receiver<Head>,
+    marks: watch::Receiver<Head>,
     next: u64,
     video_seen: u64,
     /// Nothing but a key frame may come next.
@@ -267,6 +322,14 @@ impl Cursor {
                 return None;
             }
         }
+    }
+
+    /// Waits until something is unread that is worth a wake-up: a key frame, the end of a session, or a part of the window
+    /// that must not be lost. Read it with `try_next`. Cancel-safe. `false` when the ring is closed and everything is read.
+    pub async fn batch(&mut self) -> bool {
+        let next = self.next;
+        let marked = self.marks.wait_for(|h| h.next > next || h.closed).await;
+        marked.is_ok_and(|h| h.next > next) || self.behind() > 0
     }
 
     /// The next item if it is there already.

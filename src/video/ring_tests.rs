@@ -74,6 +74,55 @@ fn a_new_reader_begins_at_the_key_frame_it_asked_for() {
     assert_eq!(ring.newest_key().unwrap().pts, 12);
 }
 
+/// Whether a reader in batches would be woken now.
+fn woken(c: &mut Cursor) -> bool {
+    futures_util::FutureExt::now_or_never(c.batch()).is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_in_batches_is_woken_where_something_is_complete() {
+    let ring = Ring::new(100 * COST);
+    let mut c = ring.cursor(Start::NextKey);
+    assert!(!woken(&mut c));
+    ring.push(video(0, true));
+    assert!(woken(&mut c), "a key frame");
+    assert_eq!(drain(&mut c), ["0"]);
+    for n in 1..4 {
+        ring.push(video(n, false));
+        assert!(!woken(&mut c), "picture {n} alone is worth no wake-up");
+    }
+    ring.push(video(4, true));
+    assert!(woken(&mut c));
+    assert_eq!(drain(&mut c), ["1", "2", "3", "4"]);
+    ring.push(video(5, false));
+    ring.push(end(6));
+    assert!(woken(&mut c), "the end of a session");
+    assert_eq!(drain(&mut c), ["5", "E6"]);
+    ring.push(video(7, true));
+    drain(&mut c);
+    tokio::time::advance(PAUSE * 2).await;
+    ring.push(video(8, false));
+    assert!(woken(&mut c), "pictures go on after a pause");
+    assert_eq!(drain(&mut c), ["8"]);
+    ring.close();
+    assert!(!c.batch().await);
+}
+
+#[tokio::test]
+async fn a_reader_in_batches_loses_nothing_of_a_gop_larger_than_the_window() {
+    let ring = Ring::new(20 * COST);
+    let mut c = ring.cursor(Start::NextKey);
+    let mut read = Vec::new();
+    for n in 0..100 {
+        ring.push(video(n, n == 0));
+        if woken(&mut c) {
+            read.extend(drain(&mut c));
+        }
+    }
+    read.extend(drain(&mut c));
+    assert_eq!(read, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_slow_reader_is_told_what_it_missed_and_goes_on_at_a_key_frame() {
     let ring = Ring::new(6 * COST);

@@ -17,14 +17,14 @@ use super::sink::SessionSink;
 use super::worker_session::WorkerRunner;
 use crate::config::VideoConfig;
 use crate::media::Media;
-use crate::model::{Clock, KeepalivePolicy, Secret, StreamKey, Transport};
+use crate::model::{BackendPolicy, Clock, KeepalivePolicy, Secret, StreamKey, Transport};
 
 pub struct Sessions {
     direct: RtspRunner,
     worker: WorkerRunner,
     /// Of cameras with `auto`: what worked, and for which address.
     worked: Mutex<HashMap<StreamKey, (Secret, Transport)>>,
-    /// Whose answers only the worker can read, with the address for which that is so.
+    /// Whose answers or packets only the worker can read, with the address for which that is so.
     lenient: Mutex<HashMap<StreamKey, Secret>>,
 }
 
@@ -47,10 +47,16 @@ impl Sessions {
     ) -> Fault {
         let direct = transport == Transport::Tcp
             && !is_tls(&spec.url)
+            && spec.policies.backend == BackendPolicy::Auto
             && spec.policies.keepalive == KeepalivePolicy::Auto;
         if direct && self.lenient().get(&spec.key) != Some(&spec.url) {
             let fault = self.direct.run(spec, sink, stop.clone()).await;
-            if !fault.unreadable || sink.is_playing() || stop.is_cancelled() {
+            if !fault.unreadable || stop.is_cancelled() {
+                return fault;
+            }
+            if sink.is_playing() {
+                info!("the next session lets a worker read the camera's packets");
+                self.lenient().insert(spec.key.clone(), spec.url.clone());
                 return fault;
             }
             info!("{}; trying the second back-end", fault.message);
@@ -132,7 +138,11 @@ impl SessionRunner for Sessions {
     ) -> Fault {
         match spec.transport {
             Transport::Auto => self.auto(spec, sink, &stop).await,
-            transport => self.over(transport, spec, sink, &stop).await,
+            transport @ (Transport::Tcp
+            | Transport::Udp
+            | Transport::Http
+            | Transport::Tls
+            | Transport::Multicast) => self.over(transport, spec, sink, &stop).await,
         }
     }
 }

@@ -19,6 +19,7 @@ use super::hosts::Hosts;
 use super::hub::{Hub, Video};
 use super::lifecycle::{BackoffPolicy, Lifecycle};
 use super::session::{SessionRunner, SessionSpec};
+use super::shards::Shards;
 use super::task::StreamTask;
 use crate::config::VideoConfig;
 use crate::model::{Camera, Clock, StreamKey, StreamRole};
@@ -36,7 +37,19 @@ impl Video {
         wanted: watch::Receiver<Arc<Vec<Camera>>>,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let hub = Arc::new(Hub::new(config.ring_bytes, clock));
+        Self::start_on(Shards::here(), config, clock, runner, wanted, stop)
+    }
+
+    /// As [`Video::start`], with every stream on its shard.
+    pub fn start_on(
+        shards: Shards,
+        config: VideoConfig,
+        clock: Arc<dyn Clock>,
+        runner: Arc<dyn SessionRunner>,
+        wanted: watch::Receiver<Arc<Vec<Camera>>>,
+        stop: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let hub = Arc::new(Hub::new(config.ring_bytes, clock, shards));
         let patience = Duration::from_millis(config.answer_timeout_ms.saturating_mul(2));
         let supervisor = Supervisor {
             hub: Arc::clone(&hub),
@@ -156,7 +169,9 @@ impl Supervisor {
             stop: stop.clone(),
         };
         let span = info_span!("camera", id = %key.camera, stream = %key.role);
-        let id = self.tasks.spawn(Box::pin(task.run()).instrument(span)).id();
+        let shard = self.hub.shards.of(&key.camera);
+        let run = Box::pin(task.run()).instrument(span);
+        let id = self.tasks.spawn_on(run, &shard).id();
         self.names.insert(id, key.clone());
         self.running.insert(key, Running { spec, stop });
     }

@@ -56,6 +56,25 @@ async fn a_camera_that_goes_away_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_is_away_for_long_does_not_stall() {
+    let mut house = House::new().await;
+    let f = footage::h264(8);
+    house.play(&f, 0.0, 4.0, at(1.0));
+    house.end(at(5.2), Some(FaultKind::Closed));
+    house.durable(at(5.0)).await;
+    house.clock.set(at(60.0));
+    // Longer than the recorder waits for the next picture of a session.
+    tokio::time::sleep(std::time::Duration::from_millis(1_900)).await;
+    house.clock.set(at(100.0));
+    house.play(&f, 4.0, 8.0, at(100.0));
+    house.stop().await;
+    assert_eq!(
+        gaps(&house, range(1.0, 104.0)).await,
+        [(range(5.0, 100.0), GapCause::CameraDown)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clip_that_begins_in_a_gap_begins_with_the_first_picture() {
     let mut house = House::new().await;
     let f = footage::h264(4);

@@ -53,6 +53,32 @@ pub fn h264_reordered(seconds: u32) -> Arc<Footage> {
     )
 }
 
+/// B pictures, and every picture behind a key frame is shown behind it.
+pub fn h265_reordered(seconds: u32) -> Arc<Footage> {
+    footage(
+        seconds,
+        "-c:v libx265 -preset ultrafast -x265-params keyint=25:min-keyint=25:bframes=3:b-adapt=0:scenecut=0:open-gop=0:log-level=none -tag:v hvc1",
+        None,
+    )
+}
+
+/// Key frames in the middle are CRA pictures with RASL pictures behind them that are shown before them.
+pub fn h265_open_gop(seconds: u32) -> Arc<Footage> {
+    footage(
+        seconds,
+        "-c:v libx265 -preset ultrafast -x265-params keyint=27:min-keyint=27:bframes=3:b-adapt=0:scenecut=0:open-gop=1:log-level=none -tag:v hvc1",
+        None,
+    )
+}
+
+pub fn h265_with_aac(seconds: u32) -> Arc<Footage> {
+    footage(
+        seconds,
+        "-c:v libx265 -preset ultrafast -x265-params keyint=25:min-keyint=25:bframes=2:b-adapt=0:scenecut=0:open-gop=0:log-level=none -tag:v hvc1",
+        Some("-c:a aac -ar 48000 -ac 1"),
+    )
+}
+
 pub fn with_aac(seconds: u32) -> Arc<Footage> {
     footage(
         seconds,

@@ -17,3 +17,4 @@ mod derived;
 mod events;
 mod kill;
 mod operator;
+mod playback;

@@ -112,6 +112,7 @@ impl Inside {
 
     /// In the order of the daemon: cameras, then the archive writes what is left.
     pub async fn stop(&mut self) {
+        self.archive.will_stop();
         self.video_stop.cancel();
         while self.video.join_next().await.is_some() {}
         self.archive_stop.cancel();

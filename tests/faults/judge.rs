@@ -8,7 +8,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 use zhenbei::model::{GapCause, StreamKey, TimeRange, UtcMicros};
 use zhenbei::store::Database;
-use zhenbei::store::database::SegmentPart;
+use zhenbei::store::database::{FragmentRow, SegmentPart};
 
 use crate::camera::{PICTURE, Sent, number_of};
 
@@ -111,12 +111,34 @@ fn read_file(
     else {
         return v.wrong.push(format!("{path}: no video"));
     };
+    let mut first: Option<(i64, i64)> = None;
     for s in &track.samples {
+        // Where it lies in time: its fragment's begin, and its place in the fragment.
+        let offset = s.byte_range().start as u64;
+        let inside = |f: &&FragmentRow| {
+            f.fragment.offset <= offset && offset < f.fragment.offset + u64::from(f.fragment.len)
+        };
+        let Some(f) = part.fragments.iter().find(inside) else {
+            v.wrong.push(format!(
+                "{path}: a picture at byte {offset} that the index does not have"
+            ));
+            continue;
+        };
+        if first.is_none_or(|(seq, _)| seq != f.fragment.seq) {
+            first = Some((f.fragment.seq, s.decode_timestamp));
+        }
+        let begin = first.map_or(0, |(_, dts)| dts);
+        let at = f.fragment.range.from + (s.decode_timestamp - begin) * 100 / 9;
         let Some(unit) = bytes.get(s.byte_range()) else {
             v.wrong.push(format!("{path}: a picture outside the file"));
             continue;
         };
-        let Some(number) = number_of(unit) else {
+        let number = number_of(unit).or_else(|| {
+            // The packet with its number was the one that was lost.
+            let next = pictures.last()?.0 + 1;
+            sent.get(&next).filter(|s| s.hurt).map(|_| next)
+        });
+        let Some(number) = number else {
             v.wrong.push(format!("{path}: a picture without a number"));
             continue;
         };
@@ -131,10 +153,7 @@ fn read_file(
             }
             Some(_) => {}
         }
-        pictures.push((
-            number,
-            part.row.segment.started + s.decode_timestamp * 100 / 9,
-        ));
+        pictures.push((number, at));
     }
 }
 
@@ -152,9 +171,11 @@ fn tiles(v: &mut Verdict, spans: &[TimeRange], gaps: &[(TimeRange, GapCause)]) {
         };
         if a.to != b.from {
             v.wrong.push(format!(
-                "{what_a} until {} and {what_b} from {} do not meet ({} µs)",
+                "{what_a} {} to {} and {what_b} {} to {} do not meet ({} µs)",
+                a.from,
                 a.to,
                 b.from,
+                b.to,
                 b.from.micros_since(a.to)
             ));
         }

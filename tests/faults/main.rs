@@ -29,16 +29,21 @@ mod table;
 
 use table::Table;
 
-/// All faults, one after the other: they would disturb each other's clocks and disks.
+/// Each fault has cameras, a clock and a disk of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_every_fault_the_archive_says_the_truth() {
     let full = std::env::var("ZHENBEI_FAULTS").is_ok_and(|v| v == "full");
     let only = std::env::var("ZHENBEI_FAULTS_ONLY").ok();
     let mut table = Table::default();
-    for (name, scene) in scenes::all(full) {
-        if only.as_deref().is_none_or(|o| name.contains(o)) {
-            table.run(&name, scene).await;
-        }
+    let mut scenes: Vec<_> = scenes::all(full)
+        .into_iter()
+        .filter(|(name, _)| only.as_deref().is_none_or(|o| name.contains(o)))
+        .collect();
+    // In full one fault at a time, with all cameras; in short a few side by side, with few cameras each.
+    let at_once = if full { 1 } else { 4 };
+    while !scenes.is_empty() {
+        let some = scenes.drain(..at_once.min(scenes.len()));
+        table.run(some.collect()).await;
     }
     table.print();
     table.verdict();

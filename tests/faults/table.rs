@@ -51,18 +51,19 @@ pub struct Table {
 }
 
 impl Table {
-    pub async fn run(&mut self, name: &str, scene: Scene) {
-        println!("=== {name}");
-        let begun = Instant::now();
-        let row = scene.await;
-        for w in row.wrong.iter().take(40) {
-            println!("    wrong: {w}");
+    pub async fn run(&mut self, scenes: Vec<(String, Scene)>) {
+        let one = |(name, scene): (String, Scene)| async move {
+            let begun = Instant::now();
+            let row = scene.await;
+            (name, begun.elapsed().as_secs_f64(), row)
+        };
+        for row in futures_util::future::join_all(scenes.into_iter().map(one)).await {
+            println!("{}", line(&row));
+            for w in row.2.wrong.iter().take(20) {
+                println!("    wrong: {w}");
+            }
+            self.rows.push(row);
         }
-        self.rows
-            .push((name.to_owned(), begun.elapsed().as_secs_f64(), row));
-        let (last, rest) = self.rows.split_last().unwrap();
-        let _ = rest;
-        println!("{}", line(last));
     }
 
     pub fn print(&self) {

@@ -31,6 +31,10 @@ pub trait Server {
     async fn kill(&mut self);
     /// At the same address.
     async fn start_again(&mut self);
+    /// Sessions it has open, if it tells.
+    fn open_sessions(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// What must come out.
@@ -89,6 +93,8 @@ pub async fn camera_test(server: &mut impl Server, wants: &Wants) -> Vec<Vec<Arc
         "letting go took {:?}",
         closed.letting_go
     );
+    let left = server.open_sessions().unwrap_or_default();
+    assert_eq!(left, 0, "sessions are left at the server");
     let sessions = sessions(&closed.seen);
     assert_eq!(
         sessions.len(),
@@ -99,8 +105,8 @@ pub async fn camera_test(server: &mut impl Server, wants: &Wants) -> Vec<Vec<Arc
     for session in &pictures {
         well_formed(session, wants);
     }
-    every_moment_is_explained(&closed, &pictures).await;
-    on_disk_as_received(&closed, &pictures, wants).await;
+    let recorded = every_moment_is_explained(&closed, &pictures).await;
+    on_disk_as_received(&closed, &recorded, &pictures, wants).await;
     pictures
 }
 
@@ -176,7 +182,9 @@ fn well_formed(pictures: &[Arc<Frame>], wants: &Wants) {
         if sound.is_some() || !wants.learns_of_sound() {
             assert_eq!(sound, wants.sound.as_ref().map(|s| &s[..]));
         }
-        assert_eq!(picture.lost, 0, "nothing was lost on the way");
+        // Datagrams may be lost on a machine that has too much to do; then they are counted.
+        let sure = wants.transport == Transport::Tcp;
+        assert!(!sure || picture.lost == 0, "nothing is lost over TCP");
         assert!(
             !slices(wants.codec, &picture.data).is_empty(),
             "a picture without a slice"
@@ -187,40 +195,63 @@ fn well_formed(pictures: &[Arc<Frame>], wants: &Wants) {
     }
 }
 
-async fn every_moment_is_explained(closed: &Closed, pictures: &[Vec<Arc<Frame>>]) {
+/// Recorded from when to when, session by session.
+async fn every_moment_is_explained(
+    closed: &Closed,
+    pictures: &[Vec<Arc<Frame>>],
+) -> Vec<TimeRange> {
     let asked = TimeRange::new(closed.opened, SystemClock.now()).unwrap();
     let coverage = closed.archive.coverage(&key(), asked).await.unwrap();
     tiles(&coverage, asked);
-    assert_eq!(
-        coverage.spans.len(),
-        2,
-        "one for each session: {coverage:?}"
-    );
-    let between = TimeRange::new(coverage.spans[0].to, coverage.spans[1].from).unwrap();
-    let causes: Vec<GapCause> = coverage
-        .gaps
-        .iter()
-        .filter(|(gap, _)| gap.overlaps(&between))
-        .map(|(_, cause)| *cause)
-        .collect();
-    assert!(
-        !causes.is_empty()
-            && causes
-                .iter()
-                .all(|c| matches!(c, GapCause::CameraDown | GapCause::SourceStalled)),
-        "what is missing between the sessions is the camera's: {coverage:?}"
-    );
-    for (span, session) in coverage.spans.iter().zip(pictures) {
-        let (first, last) = (session[0].received, session[session.len() - 1].received);
-        let shown = last.micros_since(first);
-        // By when pictures came, that is give or take their jitter; servers send the first ones in a burst.
+    let when = |f: Option<&Arc<Frame>>| f.unwrap().received;
+    let (before, after) = coverage.spans.split_at(seam(&coverage));
+    let whole =
+        |spans: &[TimeRange]| TimeRange::new(spans[0].from, spans[spans.len() - 1].to).unwrap();
+    let recorded = vec![whole(before), whole(after)];
+    for (gap, cause) in &coverage.gaps {
+        if recorded.iter().any(|r| r.overlaps(gap)) {
+            // It stood still, or what it sent then was too far behind the clock.
+            let stall = matches!(cause, GapCause::SourceStalled | GapCause::ClockStep);
+            assert!(stall, "within a session: {coverage:?}");
+        } else if gap.from >= recorded[0].to && gap.to <= recorded[1].from {
+            let cameras = matches!(cause, GapCause::CameraDown | GapCause::SourceStalled);
+            assert!(cameras, "between the sessions: {coverage:?}");
+        }
+    }
+    for (range, session) in recorded.iter().zip(pictures) {
+        let received = when(session.last()).micros_since(when(session.first()));
+        let pts = || session.iter().map(|f| f.pts);
+        let media = (pts().max().unwrap() - pts().min().unwrap()) * 100 / 9;
+        // Such a server sends less media than time goes by; and jitter is slewed out.
+        let slack = 1_500_000;
+        let (least, most) = (media.min(received) - slack, media.max(received) + slack);
         assert!(
-            (span.micros() - shown).abs() < 1_500_000,
-            "{} ms recorded, {} ms received",
-            span.micros() / 1000,
-            shown / 1000
+            (least..=most).contains(&range.micros()),
+            "{} ms recorded, {} ms received, {} ms of media",
+            range.micros() / 1000,
+            received / 1000,
+            media / 1000
         );
     }
+    recorded
+}
+
+/// How many spans the first session has. Mostly one; a server that stalls for want of processor makes more of them.
+fn seam(coverage: &Coverage) -> usize {
+    let spans = &coverage.spans;
+    assert!(
+        spans.len() >= 2,
+        "something between the sessions is missing: {coverage:?}"
+    );
+    let between = |i: &usize| TimeRange::new(spans[i - 1].to, spans[*i].from).unwrap();
+    let down = |i: &usize| {
+        let mut gaps = coverage.gaps.iter();
+        gaps.any(|(gap, cause)| *cause == GapCause::CameraDown && gap.overlaps(&between(i)))
+    };
+    // A server whose death shows only in its silence may not be told down; then it is the longest silence.
+    (1..spans.len())
+        .max_by_key(|i| (down(i), between(i).micros()))
+        .unwrap()
 }
 
 /// Fails unless spans and gaps tile the range.
@@ -235,14 +266,15 @@ fn tiles(coverage: &Coverage, asked: TimeRange) {
     }
 }
 
-async fn on_disk_as_received(closed: &Closed, pictures: &[Vec<Arc<Frame>>], wants: &Wants) {
-    let coverage = {
-        let asked = TimeRange::new(closed.opened, SystemClock.now()).unwrap();
-        closed.archive.coverage(&key(), asked).await.unwrap()
-    };
+async fn on_disk_as_received(
+    closed: &Closed,
+    recorded: &[TimeRange],
+    pictures: &[Vec<Arc<Frame>>],
+    wants: &Wants,
+) {
     // Each session by itself: parameters may differ between them.
-    for (span, session) in coverage.spans.iter().zip(pictures) {
-        let clip = closed.archive.clip(&key(), *span).await.unwrap();
+    for (range, session) in recorded.iter().zip(pictures) {
+        let clip = closed.archive.clip(&key(), *range).await.unwrap();
         let sound = match wants.sound {
             Some(_) => ClipAudio::Included,
             None => ClipAudio::None,

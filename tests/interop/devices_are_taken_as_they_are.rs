@@ -15,7 +15,7 @@ use crate::replayed::{Replayed, pictures_of};
 use crate::source::in_order;
 
 /// Devices tried side by side.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_device_is_taken_as_its_file_says() {

@@ -17,6 +17,10 @@ impl Server for FakeCamera {
     async fn start_again(&mut self) {
         tokio::task::block_in_place(|| self.restart());
     }
+
+    fn open_sessions(&self) -> Option<u32> {
+        Some(self.sessions())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,7 +141,7 @@ impl Pictures {
         let last = parts.len() - 1;
         for (index, nal) in parts.iter().enumerate() {
             let is_sei = self.footage.params.codec == VideoCodec::H264 && nal[0] & 0x1f == 6;
-            let marker = match &self.manner.word("marker", "last")[..] {
+            let marker = match self.manner.word("marker", "last").as_str() {
                 "last" => index == last,
                 "never" => false,
                 "each" => true,
@@ -154,7 +154,7 @@ impl Pictures {
     }
 
     fn with_sets(&mut self, parts: &mut Vec<Vec<u8>>, at: u32) {
-        match &self.manner.word("sets", "none")[..] {
+        match self.manner.word("sets", "none").as_str() {
             "none" => {}
             "inband" => {
                 parts.splice(0..0, self.sets.clone());
@@ -226,7 +226,7 @@ impl Beside {
 
     /// What comes with the `n`-th picture.
     pub fn next(&mut self, n: u32) -> Vec<u8> {
-        match &self.manner.kind[..] {
+        match self.manner.kind.as_str() {
             // 20 ms of silence in G.711 A-law, twice.
             "sound" => {
                 for half in 0..2 {

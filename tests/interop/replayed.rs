@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use gstreamer::glib::{ChecksumType, compute_checksum_for_string};
@@ -15,6 +15,7 @@ use zhenbei::model::VideoCodec;
 use crate::camera_test::Server;
 use crate::exchange::{Device, Exchange, Manner};
 use crate::footage::{self, Footage};
+use crate::house::PATIENCE;
 use crate::packets::{Beside, Pictures, parameter_sets};
 
 const NONCE: &str = "5d41402abc4b2a76b9719d911017c592";
@@ -110,7 +111,15 @@ impl Server for Replayed {
     }
 
     async fn start_again(&mut self) {
-        let listener = TcpListener::bind(self.world.addr).await.unwrap();
+        // Somebody's connection may have got the port in between; such do not last.
+        let give_up = Instant::now() + PATIENCE;
+        let listener = loop {
+            match TcpListener::bind(self.world.addr).await {
+                Ok(listener) => break listener,
+                Err(e) => assert!(Instant::now() < give_up, "{}: {e}", self.world.addr),
+            }
+            tokio::time::sleep(TICK).await;
+        };
         self.tasks.spawn(listen(listener, Arc::clone(&self.world)));
     }
 }
@@ -160,7 +169,7 @@ async fn serve(socket: TcpStream, world: Arc<World>) {
         {
             return;
         }
-        match &request.method[..] {
+        match request.method.as_str() {
             "PLAY" if answer.starts_with("RTSP/1.0 200") => {
                 let (world, write) = (Arc::clone(&world), Arc::clone(&write));
                 player.spawn(async move { world.play(&write).await });
@@ -230,7 +239,7 @@ impl World {
             }
             None => {
                 if !matches!(
-                    &request.method[..],
+                    request.method.as_str(),
                     "OPTIONS" | "TEARDOWN" | "GET_PARAMETER"
                 ) {
                     self.complain(format!(
@@ -256,7 +265,7 @@ impl World {
                 self.complain(format!("{what} without {name}"));
                 continue;
             };
-            let right = match &value[..] {
+            let right = match value.as_str() {
                 "{signed}" => self.signed(request, given),
                 other => given == self.filled(other, request),
             };

@@ -31,7 +31,7 @@ fn each_fixture_has_its_row() {
             device.says("quirk").unwrap()
         );
         if !rows
-            .get(&device.name[..])
+            .get(device.name.as_str())
             .is_some_and(|r| r.starts_with(&row))
         {
             wrong.push(format!("| `{}` | {row} |", device.name));

@@ -12,6 +12,7 @@
 
 pub mod daemon;
 pub mod ffmpeg;
+pub mod index;
 pub mod mqtt;
 pub mod rtsp;
 pub mod servers;

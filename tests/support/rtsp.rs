@@ -219,6 +219,49 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
+impl Running {
+    fn begin(server: rtsp::RTSPServer, port: u16) -> Self {
+        let source = server
+            .create_source(gio::Cancellable::NONE)
+            .unwrap_or_else(|e| panic!("cannot listen on port {port}: {e}"));
+        let context = glib::MainContext::new();
+        source.attach(Some(&context));
+        let quit = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (context, quit) = (context.clone(), Arc::clone(&quit));
+            // Not a `MainLoop`: its `quit` is lost when it comes before `run`.
+            let turn = move || {
+                while !quit.load(Ordering::SeqCst) {
+                    context.iteration(true);
+                }
+            };
+            let name = format!("camera-{port}");
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(turn)
+                .expect("a thread starts")
+        };
+        Self {
+            server,
+            source,
+            context,
+            quit,
+            thread,
+        }
+    }
+
+    fn end(self) {
+        self.source.destroy();
+        self.server.client_filter(Some(&mut |_, client| {
+            client.close();
+            RTSPFilterResult::Remove
+        }));
+        self.quit.store(true, Ordering::SeqCst);
+        self.context.wakeup();
+        self.thread.join().expect("the camera's thread ends well");
+    }
+}
+
 impl FakeCamera {
     pub fn start(spec: Spec) -> Self {
         Self::start_at(spec, free_port())
@@ -268,24 +311,10 @@ impl FakeCamera {
 
     /// As when the power goes: connections are cut, the port is closed.
     pub fn stop(&mut self) {
-        let Some(Running {
-            server,
-            source,
-            context,
-            quit,
-            thread,
-        }) = self.running.take()
-        else {
+        let Some(running) = self.running.take() else {
             return;
         };
-        source.destroy();
-        server.client_filter(Some(&mut |_, client| {
-            client.close();
-            RTSPFilterResult::Remove
-        }));
-        quit.store(true, Ordering::SeqCst);
-        context.wakeup();
-        thread.join().expect("the camera's thread ends well");
+        running.end();
         self.pictures.0.lock().unwrap().clear();
     }
 
@@ -314,33 +343,7 @@ impl FakeCamera {
             let video = self.spec.video(Codec::H264, width, height);
             mounts.add_factory("/sub", self.factory(&format!("( {video} )")));
         }
-        let source = server
-            .create_source(gstreamer_rtsp_server::gio::Cancellable::NONE)
-            .unwrap_or_else(|e| panic!("cannot listen on port {}: {e}", self.port));
-        let context = glib::MainContext::new();
-        source.attach(Some(&context));
-        let quit = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (context, quit) = (context.clone(), Arc::clone(&quit));
-            // Not a `MainLoop`: its `quit` is lost when it comes before `run`.
-            let turn = move || {
-                while !quit.load(Ordering::SeqCst) {
-                    context.iteration(true);
-                }
-            };
-            let name = format!("camera-{}", self.port);
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(turn)
-                .expect("a thread starts")
-        };
-        self.running = Some(Running {
-            server,
-            source,
-            context,
-            quit,
-            thread,
-        });
+        self.running = Some(Running::begin(server, self.port));
     }
 
     /// The picture stops; the connection, the sound and RTCP go on. A new session after the last one ended sees

@@ -14,6 +14,7 @@ mod support;
 mod cameras_of_every_kind;
 mod cameras_over_every_transport;
 mod cameras_that_fail;
+mod clocks_of_cameras;
 mod fakes;
 mod passwords_are_tried_once;
 mod quirks_of_cameras;

@@ -1,7 +1,7 @@
 //! Clips planned from rows of a damaged index.
 
 use super::plan::{Plan, Tables};
-use super::{LONGEST_US, moov};
+use super::{LONGEST_HOURS, moov};
 use crate::archive::boxes::Input;
 use crate::archive::fuzzing::well_formed;
 use crate::archive::keys::key_places;
@@ -38,7 +38,7 @@ pub fn clip_plan(data: &[u8]) {
         }
     }
     // The daemon has refused other ranges before it asks the index.
-    if range.from >= range.to || range.micros() > LONGEST_US {
+    if range.from >= range.to || range.micros() > LONGEST_HOURS * 3_600_000_000 {
         return;
     }
     let Ok(Some(plan)) = Plan::new(&parts, range) else {
@@ -56,7 +56,10 @@ pub fn clip_plan(data: &[u8]) {
     for piece in &plan.pieces {
         let mut inside = parts.iter().flat_map(|p| &p.fragments).map(|f| &f.fragment);
         // A piece may go over the border of fragments that touch.
-        assert!(inside.any(|f| (f.offset..f.offset + u64::from(f.len)).contains(&piece.offset)));
+        assert!(
+            inside
+                .any(|f| (f.offset..f.offset.saturating_add(f.len.into())).contains(&piece.offset))
+        );
     }
     let head = moov::head(&plan);
     let mdat = if media + 8 > u64::from(u32::MAX) {

@@ -24,6 +24,7 @@ use crate::model::{
 };
 use crate::store::database::SegmentPart;
 
+use super::keys::{Lead, lead};
 use super::retention::Pinned;
 use plan::Plan;
 pub(in crate::archive) use planned::Planned;
@@ -31,8 +32,8 @@ use planned::{Key, Made};
 use read::Layout;
 pub(in crate::archive) use read::{Body, of_file, stream_of};
 
-/// A longer clip is asked for in pieces: its tables would not fit in memory at ease.
-const LONGEST_US: i64 = 24 * 3_600 * 1_000_000;
+/// A longer clip is asked for in pieces: its tables (8 to 20 bytes a picture) would not fit in memory at ease.
+const LONGEST_HOURS: i64 = 48;
 /// Files searched backwards for the key frame a range needs.
 const LOOK_BACK: i64 = 8;
 
@@ -42,7 +43,7 @@ pub enum ClipAudio {
     /// The camera sent none.
     None,
     Included,
-    /// There is some, but its parameters change within the range, which one track cannot say.
+    /// There is some, but one track cannot say it: its parameters change within the range, or a gap is of many hours.
     LeftOut,
 }
 
@@ -84,7 +85,7 @@ impl Facts {
 }
 
 impl Archive {
-    /// The clip of a range, at most 24 hours.
+    /// The clip of a range, at most 48 hours.
     ///
     /// Errors: `bad_range` (too long), `range_in_future`, `no_footage` (says what is nearest), `codec_changed`.
     pub async fn clip(&self, stream: &StreamKey, range: TimeRange) -> Result<Clip> {
@@ -108,13 +109,7 @@ impl Archive {
                 tokio::task::yield_now().await;
                 continue;
             };
-            let again = self.with_lead_in(stream, range).await?;
-            let same = again.len() >= parts.len()
-                && parts
-                    .iter()
-                    .zip(&again)
-                    .all(|(a, b)| a.row.segment.id == b.row.segment.id);
-            if same {
+            if self.still_there(stream, &parts, range).await? {
                 return self.build(key, parts, pinned).await;
             }
         }
@@ -160,7 +155,11 @@ impl Archive {
     /// What the plan does not show of the asked range, and why.
     async fn gaps(&self, stream: &StreamKey, asked: TimeRange, facts: &Facts) -> Result<Gaps> {
         let coverage = self.coverage(stream, asked).await?;
-        let shown: Vec<TimeRange> = facts.fragments.iter().map(|f| f.range).collect();
+        let shown: Vec<TimeRange> = facts
+            .fragments
+            .iter()
+            .filter_map(|f| f.range.intersect(&facts.delivered))
+            .collect();
         let end = facts.delivered.to;
         // Recorded and yet not in the plan: durable only since it was made, or, before its first picture, not to be decoded
         // because the key frame is lost.
@@ -175,10 +174,10 @@ impl Archive {
     }
 
     fn check(&self, stream: &StreamKey, range: TimeRange) -> Result<()> {
-        if range.micros() > LONGEST_US {
+        if range.micros() > LONGEST_HOURS * 3_600_000_000 {
             return Err(Error::invalid(
                 "bad_range",
-                "a clip can be at most 24 hours long; ask for it in pieces",
+                format!("a clip can be at most {LONGEST_HOURS} hours long; ask for it in pieces"),
             ));
         }
         let now = self.inner.clock.now();
@@ -243,28 +242,25 @@ impl Archive {
     }
 
     /// The files of the range, and before them those needed to decode its first picture.
-    async fn with_lead_in(&self, stream: &StreamKey, range: TimeRange) -> Result<Vec<SegmentPart>> {
+    pub(in crate::archive) async fn with_lead_in(
+        &self,
+        stream: &StreamKey,
+        range: TimeRange,
+    ) -> Result<Vec<SegmentPart>> {
         let db = &self.inner.db;
         let mut parts = db.archive_between(stream, range).await?;
         let Some(first) = parts.first() else {
             return Ok(parts);
         };
-        let first_key = first
-            .fragments
-            .iter()
-            .find(|f| f.key)
-            .map(|f| f.fragment.range.from);
-        let needed = first
-            .fragments
-            .iter()
-            .find(|f| f.fragment.range.to > range.from)
-            .map(|f| f.fragment.range.from);
-        let starts_with_key = matches!((first_key, needed), (Some(key), Some(n)) if key <= n);
-        if starts_with_key {
-            return Ok(parts);
+        let first_started = first.row.segment.started;
+        {
+            let rows: Vec<_> = parts.iter().flat_map(|p| &p.fragments).collect();
+            if !matches!(lead(&rows, range.from)?, Lead::Missing(_)) {
+                return Ok(parts);
+            }
         }
         let before = db
-            .archive_before(stream, first.row.segment.started - 1, LOOK_BACK)
+            .archive_before(stream, first_started - 1, LOOK_BACK)
             .await?;
         for part in before {
             let found = part.fragments.iter().any(|f| f.key);
@@ -274,6 +270,27 @@ impl Archive {
             }
         }
         Ok(parts)
+    }
+
+    /// Whether the index still says of these files, which are pinned by now, what it said when they were looked up.
+    async fn still_there(
+        &self,
+        stream: &StreamKey,
+        parts: &[SegmentPart],
+        range: TimeRange,
+    ) -> Result<bool> {
+        let Some(first) = parts.first() else {
+            return Ok(true);
+        };
+        let range = TimeRange {
+            from: first.row.segment.started,
+            to: range.to,
+        };
+        let now = self.inner.db.archive_marks(stream, range).await?;
+        Ok(parts.iter().all(|p| {
+            now.get(&p.row.segment.id)
+                .is_some_and(|mark| mark.is_of(&p.row))
+        }))
     }
 
     async fn no_footage(&self, stream: &StreamKey, range: TimeRange) -> Result<Error> {

@@ -43,7 +43,7 @@ fn write(plan: &Plan, base: u64, wide: bool) -> Boxes {
             .fold((0, 0), |(w, h), p| (p.width.max(w), p.height.max(h)));
         let video = Track {
             media: Media::Video,
-            timescale: VIDEO_CLOCK,
+            timescale: plan.clock,
             duration: plan.video.duration(),
             shown,
             width,
@@ -51,7 +51,7 @@ fn write(plan: &Plan, base: u64, wide: bool) -> Boxes {
             created: plan.delivered.from,
             edits: &[Edit {
                 duration: shown,
-                media_time: ticks(plan.delivered.from.micros_since(plan.origin)),
+                media_time: plan.scaled(ticks(plan.delivered.from.micros_since(plan.origin))),
             }],
         };
         trak(b, &video, |b| {

@@ -7,15 +7,20 @@ use sha2::{Digest, Sha256};
 use super::{ClipAudio, ClipFragment};
 use crate::archive::fragment::ticks_at;
 use crate::archive::gop::ticks;
-use crate::archive::keys::table;
+use crate::archive::keys::{Lead, lead, shown_at, table};
 use crate::archive::params;
 use crate::archive::samples::SampleTable;
+use crate::archive::track::VIDEO_CLOCK;
 use crate::model::{Error, Result, StreamKey, TimeRange, UtcMicros};
 use crate::store::database::{FragmentRow, SegmentPart, SegmentRow};
 use crate::video::{AudioParams, StreamParams};
 
 /// Goes up when the same recordings would give other bytes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// Clocks of the video track. 90 kHz, the clock of RTP; a coarser one only when a gap is so long that its picture would last
+/// more than 2³¹ ticks, which FFmpeg and the players built on it read as negative.
+const CLOCKS: [u32; 3] = [VIDEO_CLOCK, 8_000, 1_000];
 
 /// A run of bytes of a segment file.
 #[derive(Clone, Debug)]
@@ -56,6 +61,10 @@ pub(super) struct Plan {
     /// Wall time of media time zero.
     pub(super) origin: UtcMicros,
     pub(super) delivered: TimeRange,
+    /// Ticks a second of the video track.
+    pub(super) clock: u32,
+    /// End of the samples so far, in those ticks.
+    placed: i64,
     /// Sample entries, in order of use.
     pub(super) entries: Vec<StreamParams>,
     pub(super) codecs: Vec<String>,
@@ -97,13 +106,34 @@ impl Plan {
             .iter()
             .map(|s| s.fragment.fragment.range)
             .find(|r| r.to > range.from);
+        // Where the key frame before is lost, pictures that lead a key frame (RASL) cannot be decoded.
+        let decodable = shown_at(&first.table, origin);
         let delivered = TimeRange {
-            from: range.from.max(shown.map_or(origin, |r| r.from)),
+            from: range
+                .from
+                .max(shown.map_or(origin, |r| r.from))
+                .max(decodable),
             to: range.to.min(last.fragment.fragment.range.to),
         };
+        if delivered.from >= delivered.to {
+            return Ok(None);
+        }
+        let longest = sources
+            .array_windows::<2>()
+            .map(|[a, b]| {
+                let (a, b) = (a.fragment.fragment.range, b.fragment.fragment.range);
+                b.from.micros_since(a.from)
+            })
+            .max()
+            .unwrap_or(0);
         let mut plan = Self {
             origin,
             delivered,
+            clock: CLOCKS
+                .into_iter()
+                .find(|clock| fits(*clock, longest))
+                .unwrap_or(1_000),
+            placed: 0,
             entries: Vec::new(),
             codecs: Vec::new(),
             video: Tables::default(),
@@ -115,6 +145,12 @@ impl Plan {
             taken: Vec::with_capacity(sources.len()),
         };
         let entry_of = plan.take_params(&sources)?;
+        if let Some(audio) = &plan.audio
+            && !fits(audio.params.clock_rate, longest)
+        {
+            plan.audio = None;
+            plan.audio_said = ClipAudio::LeftOut;
+        }
         for (i, source) in sources.iter().enumerate() {
             let next = sources.get(i + 1);
             let entry = entry_of.get(i).copied().unwrap_or(1);
@@ -210,23 +246,26 @@ impl Plan {
             next.map(|n| ticks(n.fragment.fragment.range.from.micros_since(self.origin)));
         let (chunk_at, mut bytes, mut at) = (self.media_len, 0u64, start);
         for (i, s) in table.video.iter().take(keep).enumerate() {
-            let duration = match next_start {
+            let until = match next_start {
                 // Until the next fragment: over a gap the last picture stays.
-                Some(next) if i + 1 == keep => next.saturating_sub(at),
-                Some(_) | None => i64::from(s.duration),
+                Some(next) if i + 1 == keep => next,
+                Some(_) | None => at.saturating_add(i64::from(s.duration)),
             };
-            self.video.durations.push(
-                u32::try_from(duration)
-                    .unwrap_or(if duration < 0 { 1 } else { u32::MAX })
-                    .max(1),
-            );
-            self.video.offsets.push(s.offset);
+            // From the end of the sample before and not from its own time: what one rounds away the next makes up for.
+            let duration = u32::try_from(self.scaled(until).saturating_sub(self.placed))
+                .unwrap_or(0)
+                .max(1);
+            let shown = self.scaled(at.saturating_add(i64::from(s.offset)));
+            let offset = shown.saturating_sub(self.scaled(at));
+            self.video.durations.push(duration);
+            self.video.offsets.push(i32::try_from(offset).unwrap_or(0));
             self.video.sizes.push(s.size);
             if s.key {
                 self.video
                     .keys
                     .push(u32::try_from(self.video.sizes.len()).unwrap_or(u32::MAX));
             }
+            self.placed = self.placed.saturating_add(i64::from(duration));
             at = at.saturating_add(i64::from(s.duration));
             bytes += u64::from(s.size);
         }
@@ -292,6 +331,16 @@ impl Plan {
         bytes
     }
 
+    /// 90 kHz ticks in those of the track.
+    pub(super) fn scaled(&self, ticks: i64) -> i64 {
+        if self.clock == VIDEO_CLOCK {
+            return ticks;
+        }
+        let scaled =
+            (i128::from(ticks) * i128::from(self.clock)).div_euclid(i128::from(VIDEO_CLOCK));
+        i64::try_from(scaled).unwrap_or(0)
+    }
+
     fn piece(&mut self, path: &Arc<str>, offset: u64, len: u64) {
         if len == 0 {
             return;
@@ -331,20 +380,15 @@ fn select(parts: &[SegmentPart], range: TimeRange) -> Result<Vec<Source<'_>>> {
         .flat_map(|p| p.fragments.iter().map(move |f| (&p.row, f)))
         .filter(|(_, f)| f.fragment.range.from < range.to)
         .collect();
-    let Some(first) = all
-        .iter()
-        .position(|(_, f)| f.fragment.range.to > range.from)
-    else {
-        return Ok(Vec::new());
-    };
-    let lead = all
-        .iter()
-        .take(first + 1)
-        .rposition(|(_, f)| f.key)
-        // None before: begin at the first that can be decoded.
-        .or_else(|| all.iter().position(|(_, f)| f.key));
-    let Some(lead) = lead else {
-        return Ok(Vec::new());
+    let rows: Vec<&FragmentRow> = all.iter().map(|(_, f)| *f).collect();
+    let lead = match lead(&rows, range.from)? {
+        Lead::Nothing => return Ok(Vec::new()),
+        Lead::At(lead) => lead,
+        // The one needed is lost: begin at the first that can be decoded.
+        Lead::Missing(first) => match rows.iter().skip(first).position(|f| f.key) {
+            Some(key) => first + key,
+            None => return Ok(Vec::new()),
+        },
     };
     all.into_iter()
         .skip(lead)
@@ -356,6 +400,11 @@ fn select(parts: &[SegmentPart], range: TimeRange) -> Result<Vec<Source<'_>>> {
             })
         })
         .collect()
+}
+
+/// A sample of this many microseconds can be told in a track of this clock.
+fn fits(clock: u32, longest: i64) -> bool {
+    i128::from(longest) * i128::from(clock) < i128::from(i32::MAX) * 1_000_000
 }
 
 /// Pictures of the last fragment, in decode order, up to the last one that is shown before `end`.

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
 const MOST: usize = 16;
 /// Of all plans together, about.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 96 << 20;
 
 /// What decides the plan of a clip. Files that go are told by [`Planned::forget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Default for Planned {
 
 impl Planned {
     /// A turn to plan.
-    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+    pub(in crate::archive) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
         let busy = || {
             Error::unavailable(
                 "archive_busy",

@@ -160,7 +160,7 @@ pub(super) fn part(path: &str, content: &Content) -> Option<SegmentPart> {
         row.whole &= row.ended == f.fragment.range.from;
         row.ended = f.fragment.range.to;
     }
-    row.freed = content.scan.given_back();
+    row.freed = content.scan.freed_bytes();
     row.whole &= row.freed == 0;
     row.closed = true;
     Some(SegmentPart { row, fragments })

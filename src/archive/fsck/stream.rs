@@ -186,7 +186,9 @@ impl Fsck {
         if self.options.repair && compared.differs {
             match &found {
                 Some(found) => {
-                    self.db.archive_replace(found).await?;
+                    self.db
+                        .archive_replace(found, content.scan.freed_bytes())
+                        .await?;
                     let spans: Vec<TimeRange> =
                         chain::joined(found.fragments.iter().map(|f| f.fragment.range));
                     self.db.archive_uncover(stream, &spans).await?;
@@ -204,6 +206,10 @@ impl Fsck {
                 }
                 FindingKind::TornTail => cut,
                 // What is lost stays lost, whatever the index says.
+                #[allow(
+                    clippy::wildcard_enum_match_arm,
+                    reason = "none of the others can be mended here"
+                )]
                 _ => false,
             };
             self.say(tell, finding.repaired(repaired));
@@ -489,7 +495,9 @@ impl Fsck {
             return Ok(None);
         }
         if elsewhere.is_some() {
-            self.db.archive_replace(&part).await?;
+            self.db
+                .archive_replace(&part, content.scan.freed_bytes())
+                .await?;
             return Ok(None);
         }
         Ok(Some(part))

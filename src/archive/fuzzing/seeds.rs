@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::archive::fragment::{Clockwork, Header, NAMED};
+use crate::archive::freed;
 use crate::archive::gop::Sample;
 use crate::archive::init::Head;
 use crate::archive::samples::SampleTable;
@@ -19,6 +20,7 @@ use crate::model::{
     CameraClock, CameraId, ClockMethod, FragmentClock, GapCause, SegmentId, StreamKey, StreamRole,
     TimeRange, VideoCodec,
 };
+use crate::store::database::Tombstone;
 use crate::video::{AudioParams, Frame, Media, StreamParams};
 
 fn parameters(sound: bool) -> StreamParams {
@@ -217,11 +219,28 @@ fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     zeros[at..at + len].fill(0);
     let false_ones = false_fragments(&sound);
     out.push(("segment_scan", "false_fragments", false_ones));
-    let mut freed = sound.bytes.clone();
-    freed[at..at + len].fill(0);
-    freed[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
-    freed[at + 4..at + 8].copy_from_slice(b"free");
-    out.push(("segment_scan", "given_back", freed));
+    let mut hole = sound.bytes.clone();
+    hole[at..at + len].fill(0);
+    hole[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
+    hole[at + 4..at + 8].copy_from_slice(b"free");
+    out.push(("segment_scan", "given_back", hole.clone()));
+    let note = freed::head(&Tombstone {
+        segment: SegmentId(Uuid::from_u128(7)),
+        stream: StreamKey::main(CameraId::new("cam-1").unwrap()),
+        path: "cam-1/main/7.mp4".into(),
+        range: sound.fragments[1].2,
+        first_seq: 2,
+        last_seq: 2,
+        last_sha256: [7; 32],
+        byte_from: at as u64,
+        bytes: len as u64,
+        rule: "age".into(),
+        actor: "retention".into(),
+        in_part: true,
+        deleted_at: STARTED,
+    });
+    hole[at..at + note.len()].copy_from_slice(&note);
+    out.push(("segment_scan", "given_back_with_note", hole));
     out.push(("segment_scan", "zeros_in_the_middle", zeros));
     out.push((
         "segment_head",

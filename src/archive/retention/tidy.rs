@@ -110,7 +110,7 @@ impl Inner {
     pub(in crate::archive) async fn tidy(&self) -> Result<usize> {
         let _one = self.tidying.lock().await;
         let rules = Rules::new(&self.config);
-        self.finish_burials().await?;
+        self.finish_deletions().await?;
         let mut deleted = 0;
         let mut failed = None;
         for mount in self.volumes.all() {
@@ -369,7 +369,7 @@ impl Inner {
     }
 
     /// What a crash, or a disk that was away, left of deletions.
-    async fn finish_burials(&self) -> Result<()> {
+    pub(in crate::archive) async fn finish_deletions(&self) -> Result<()> {
         let mut by_volume: HashMap<String, Vec<Tombstone>> = HashMap::new();
         for t in self.db.archive_undone(UNDONE).await? {
             // A repair of the index from the files may have taken in again what was still there: then it is there.

@@ -157,3 +157,80 @@ async fn what_the_index_missed_in_a_long_outage_is_read_back_at_the_next_start()
     let indexed: u64 = db.archive_bytes().await.unwrap().iter().map(|b| b.1).sum();
     assert_eq!(archive.bytes(), indexed);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gaps_of_a_long_outage_wait_in_a_journal_and_none_is_lost() {
+    const MANY: i64 = 3_000;
+    let dir = tempfile::tempdir().unwrap();
+    let open_db = async || {
+        let url = format!("sqlite:{}", dir.path().join("index.db").display());
+        Database::open(&Secret::new(url)).await.unwrap()
+    };
+    let open = async |db: &Database| {
+        let folder = dir.path().join("archive");
+        Archive::open(
+            ArchiveConfig::default(),
+            folder,
+            db.clone(),
+            Arc::new(Standing),
+        )
+        .await
+        .unwrap()
+    };
+    let db = open_db().await;
+    let archive = open(&db).await;
+    let inner = &archive.inner;
+    let disk = DiskPool::start(&inner.site(&inner.volumes.all()[0]), 1 << 30).unwrap();
+    let mut carry = Carry::default();
+    let key = StreamKey::main(CameraId::new("cam-1").unwrap());
+    let state = inner.state(&key);
+
+    // The database is away while the camera comes and goes.
+    db.close().await;
+    let mut most = 0;
+    for n in 0..MANY {
+        state.accept(second(n * 2).range, GapCause::RtpLoss);
+        if n % 100 == 99 {
+            inner.sync_round(&disk, &mut carry).await.unwrap_err();
+            most = most.max(state.owed());
+        }
+    }
+    assert!(most <= GAPS_IN_MEMORY, "{most} gaps in memory");
+    let journal = dir.path().join("archive").join(ledger::JOURNAL);
+    assert!(std::fs::metadata(&journal).unwrap().len() > 100_000);
+    disk.join();
+    drop(state);
+    drop(archive);
+
+    // The next start tells the index; what was still in memory went with the process.
+    let db = open_db().await;
+    let archive = open(&db).await;
+    let ever = TimeRange {
+        from: STARTED,
+        to: STARTED + 3 * MANY * SECOND,
+    };
+    let told = db.archive_gaps(&key, ever).await.unwrap();
+    let rtp = told.iter().filter(|(_, c)| *c == GapCause::RtpLoss).count();
+    let most = usize::try_from(MANY).unwrap() - 1;
+    assert!((most - GAPS_IN_MEMORY..=most).contains(&rtp), "{rtp}");
+    assert!(std::fs::metadata(&journal).is_err(), "nothing is owed");
+
+    // A database that comes back while the daemon runs takes them in its first round.
+    let inner = &archive.inner;
+    let mount = &inner.volumes.all()[0];
+    let late = Gap {
+        stream: key.clone(),
+        range: TimeRange {
+            from: STARTED + 4 * MANY * SECOND,
+            to: STARTED + (4 * MANY + 1) * SECOND,
+        },
+        cause: GapCause::DiskBehind,
+    };
+    mount.journal.append(std::slice::from_ref(&late)).unwrap();
+    let disk = DiskPool::start(&inner.site(mount), 1 << 30).unwrap();
+    inner.sync_round(&disk, &mut carry).await.unwrap();
+    assert!(!mount.journal.owes());
+    let told = db.archive_gaps(&key, late.range).await.unwrap();
+    assert_eq!(told, [(late.range, late.cause)]);
+    disk.join();
+}

@@ -21,7 +21,9 @@ pub(super) fn run(job: &mut Job<'_>, from_us: i64, to_us: i64) -> Result<Derived
     let movie = Movie::open(&job.order.clip)?;
     let scale = movie.video.timescale;
     let wanted = ticks(from_us, scale)..ticks(to_us, scale).min(movie.video.end);
+    let all = movie.video.samples.len();
     let cut = seams::cut(&movie.video.samples, scale, wanted, |i| {
+        job.alive(i, all)?;
         begins_anew(&movie, i)
     })
     .map_err(|e| e.to_string())?;
@@ -257,7 +259,7 @@ impl Film<'_> {
         Ok(())
     }
 
-    fn finish(mut self, job: &Job<'_>) -> Result<Derived, String> {
+    fn finish(mut self, job: &mut Job<'_>) -> Result<Derived, String> {
         let scale = self.movie.video.timescale;
         let start = self.shown.start;
         let mut used: Vec<u16> = self.samples.iter().map(|s| s.entry).collect();
@@ -311,12 +313,14 @@ impl Film<'_> {
             video,
             audio,
         };
+        let order = job.order;
         derived.bytes = write(
-            &job.order.out,
+            &order.out,
             &out,
             self.movie.file(),
             &mut self.made,
-            job.order.max_bytes,
+            order.max_bytes,
+            || job.writing(),
         )
         .map_err(|e| format!("the cut cannot be written: {e}"))?;
         Ok(derived)

@@ -34,6 +34,11 @@ impl Job<'_> {
             .map_err(|e| format!("the daemon does not listen: {e}"))
     }
 
+    /// The last step: all is there and is put together.
+    pub(super) fn writing(&mut self) -> io::Result<()> {
+        self.alive(1, 1).map_err(io::Error::other)
+    }
+
     /// A place for encoded samples beside the result.
     pub(super) fn scratch(&self) -> Result<Made, String> {
         let mut path = self.order.out.clone().into_os_string();

@@ -107,12 +107,14 @@ pub(super) fn run(job: &mut Job<'_>, from_us: i64, to_us: i64) -> Result<Derived
         },
         audio,
     };
+    let order = job.order;
     derived.bytes = write(
-        &job.order.out,
+        &order.out,
         &out,
         movie.file(),
         &mut film.made,
-        job.order.max_bytes,
+        order.max_bytes,
+        || job.writing(),
     )
     .map_err(|e| format!("the copy cannot be written: {e}"))?;
     Ok(derived)

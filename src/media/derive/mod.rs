@@ -6,6 +6,7 @@
 mod boxes;
 mod codec;
 mod cut;
+pub(super) mod fuzzing;
 mod glyphs;
 mod job;
 mod low;

@@ -164,7 +164,10 @@ fn tracks(mut moov: Input<'_>, len: u64) -> Option<Tracks> {
             if used.unwrap_or(0) >= entries.len() {
                 return None;
             }
-            let last = samples.iter().map(|s| s.pts + i64::from(s.duration)).max();
+            let last = samples
+                .iter()
+                .map(|s| s.pts.saturating_add(s.duration.into()))
+                .max();
             video = Some(VideoTrack {
                 timescale,
                 entries,
@@ -231,7 +234,12 @@ fn shift(trak: Input<'_>, timescale: i64, movie_scale: i64) -> Option<Shift> {
 fn samples(stbl: Input<'_>, len: u64, start: i64) -> Option<Vec<Sample>> {
     let (_, mut stsz) = stbl.find_full(b"stsz")?;
     let (same, count) = (stsz.u32()?, usize::try_from(stsz.u32()?).ok()?);
-    if count > MAX_SAMPLES || (same == 0 && stsz.0.len() / 4 < count) {
+    // No two samples share a byte: a few bytes of table cannot ask for millions of samples.
+    let room = match len.checked_div(same.into()) {
+        Some(samples) => samples,
+        None => (stsz.0.len() / 4) as u64,
+    };
+    if count > MAX_SAMPLES || count as u64 > room {
         return None;
     }
     let mut all = Vec::with_capacity(count);
@@ -273,7 +281,7 @@ fn times(stbl: Input<'_>, all: &mut [Sample], start: i64) -> Option<()> {
         let (n, duration) = (usize::try_from(stts.u32()?).ok()?, stts.u32()?);
         for sample in all.get_mut(next..next.checked_add(n)?)? {
             (sample.pts, sample.duration) = (at, duration);
-            at += i64::from(duration);
+            at = at.checked_add(duration.into())?;
         }
         next += n;
     }
@@ -287,7 +295,7 @@ fn times(stbl: Input<'_>, all: &mut [Sample], start: i64) -> Option<()> {
     for _ in 0..ctts.u32()? {
         let (n, offset) = (usize::try_from(ctts.u32()?).ok()?, ctts.i32()?);
         for sample in all.get_mut(next..next.checked_add(n)?)? {
-            sample.pts += i64::from(offset);
+            sample.pts = sample.pts.checked_add(offset.into())?;
         }
         next += n;
     }

@@ -137,8 +137,12 @@ impl AvcRecord {
         })
     }
 
-    /// A number that neither an SPS nor a PPS of the record has: a decoder then holds both at once.
+    /// A number that neither an SPS nor a PPS of the record has: a decoder then holds both at once. `None` also when the record
+    /// can count no more of them.
     pub(super) fn free_id(&self) -> Option<u32> {
+        if self.sps.len() >= 31 || self.pps.len() >= 255 {
+            return None;
+        }
         let sps = self.sps.iter().filter_map(|s| exp_golomb(s.get(4..)?));
         let pps = self.pps.iter().filter_map(|p| exp_golomb(p.get(1..)?));
         let taken: BTreeSet<u32> = sps.chain(pps).collect();

@@ -62,9 +62,9 @@ pub struct DeriveOrder {
     pub patience: Duration,
 }
 
-/// Between two signs of life of a worker.
+/// Between two signs of life of a worker: at nice 15 on a machine with much to do a large picture may take long.
 pub fn patience() -> Duration {
-    Duration::from_secs(60)
+    Duration::from_secs(180)
 }
 
 /// What was made.

@@ -10,6 +10,8 @@ use super::boxes::Boxes;
 use crate::model::UtcMicros;
 
 const MOVIE_SCALE: u32 = 90_000;
+/// Copied between two signs of life.
+const PIECE: u64 = 16 << 20;
 /// ISO 14496-12 counts from 1904-01-01.
 const EPOCH_1904: i64 = 2_082_844_800;
 
@@ -95,6 +97,7 @@ pub(super) fn write(
     clip: &File,
     made: &mut Made,
     limit: u64,
+    mut alive: impl FnMut() -> io::Result<()>,
 ) -> io::Result<u64> {
     let mut video = tables(&movie.video);
     let mut audio = movie.audio.as_ref().map(tables);
@@ -127,17 +130,22 @@ pub(super) fn write(
             Place::Made(at) => (&mut made.file as &mut dyn ReadSeek, at),
         };
         source.seek(SeekFrom::Start(at))?;
-        let copied = io::copy(&mut (&mut source).take(run.1), &mut out)?;
-        if copied != run.1 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the clip ended too early",
-            ));
+        let mut left = run.1;
+        while left > 0 {
+            let piece = left.min(PIECE);
+            let copied = io::copy(&mut (&mut source).take(piece), &mut out)?;
+            if copied != piece {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the clip ended too early",
+                ));
+            }
+            left -= piece;
+            alive()?;
         }
     }
-    out.into_inner()
-        .map_err(io::IntoInnerError::into_error)?
-        .sync_data()?;
+    // Not synced: evidence storage reads it once more and makes its own copy durable.
+    out.flush()?;
     Ok(total)
 }
 

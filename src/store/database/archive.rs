@@ -6,6 +6,7 @@
 
 mod check;
 mod deleted;
+mod marks;
 mod read;
 mod rows;
 mod volumes;
@@ -21,9 +22,9 @@ use crate::model::{
     Fragment, Gap, GapCause, Result, Segment, SegmentId, StreamKey, TimeRange, UtcMicros,
 };
 
+use rows::{FRAGMENT_COLUMNS, fragment, unfold};
 #[doc(hidden)]
-pub use rows::folded_rows;
-use rows::{FRAGMENT_COLUMNS, folded, fragment, unfold};
+pub use rows::{folded, folded_rows};
 
 /// One file with what the index adds to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

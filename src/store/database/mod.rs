@@ -25,9 +25,9 @@ use sqlx::{Any, AnyPool, Executor, Transaction};
 use crate::model::{Error, Result, Secret};
 
 pub use access::{SessionRow, TokenRow, UserRow};
-#[doc(hidden)]
-pub use archive::folded_rows;
 pub use archive::{ArchiveCommit, Burial, FragmentRow, Hold, SegmentPart, SegmentRow, Tombstone};
+#[doc(hidden)]
+pub use archive::{folded, folded_rows};
 pub use audit::{AuditFilter, AuditRow, NewAuditRow};
 pub use cases::{CaseChange, CaseFilter, CaseStep};
 pub use exhibits::{ExhibitOrigin, StoredFile};

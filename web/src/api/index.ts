@@ -1,7 +1,7 @@
 // The calls of docs/api.md by name.
 import { call, page, send, url, type Page } from './http'
 import type {
-  Camera, CameraWrite, CaseFile, CaseNew, Coverage, DerivedRequest, Exhibit, ExhibitRequest, HealthPart, Me, Rejected, SavedLayout, SavedLayoutWrite, SourceInfo, Storage, SystemInfo, Time, Track,
+  Camera, CameraWrite, CaseFile, CaseNew, Coverage, DerivedRequest, Exhibit, ExhibitRequest, HealthPart, KeyFrames, Me, Rejected, SavedLayout, SavedLayoutWrite, SourceInfo, Storage, SystemInfo, Thumbnail, Time, Track,
 } from './types'
 
 const id = encodeURIComponent
@@ -22,6 +22,10 @@ export const api = {
   coverage: (camera: string, from: Time, to: Time, signal?: AbortSignal) =>
     call<Coverage>(`/cameras/${id(camera)}/coverage`, { query: { from, to, stream: 'main' }, ...(signal ? { signal } : {}) }),
   clipUrl: (camera: string, from: Time, to: Time) => url(`/cameras/${id(camera)}/clip.mp4`, { from, to, stream: 'main' }),
+  thumbnails: (camera: string, from: Time, to: Time, count: number, width: number) =>
+    call<Thumbnail[]>(`/cameras/${id(camera)}/thumbnails`, { query: { from, to, count, width } }),
+  thumbnailUrl: (camera: string, at: Time, width: number) => url(`/cameras/${id(camera)}/thumbnail.jpg`, { at, width }),
+  keyFrames: (camera: string, from: Time, to: Time, stepMs: number) => call<KeyFrames>(`/cameras/${id(camera)}/keyframes`, { query: { from, to, step_ms: stepMs } }),
   stillUrl: (camera: string, at?: Time, width?: number) => url(`/cameras/${id(camera)}/still.jpg`, { at, width }),
 
   track: (vehicle: string, from: Time, to: Time) => call<Track>(`/vehicles/${id(vehicle)}/track`, { query: { from, to } }),

@@ -47,7 +47,13 @@ export interface StreamState {
   packets_lost: number
   reconnects: number
   recording: boolean
+  transport?: string | null
+  camera_clock?: CameraClock | null
+  camera_clock_reason?: string | null
 }
+
+/** The camera's clock minus the server's. */
+export interface CameraClock { offset_us: number; uncertainty_us: number; method: string }
 
 export interface Camera {
   id: string
@@ -59,6 +65,7 @@ export interface Camera {
   fov_deg: number | null
   record: boolean
   transport: string
+  policies?: Record<string, string | number>
   streams: string[]
   main?: string | null
   sub?: string | null
@@ -86,11 +93,14 @@ export interface CameraWrite {
   main: string
   sub?: string | null
   transport?: string
+  policies?: Record<string, string | number>
   record?: boolean
 }
 
 export interface Span { from: Time; to: Time }
 export interface Gap extends Span { cause: string }
+export interface KeyFrames { stream: string; times: Time[]; next: Time | null }
+export interface Thumbnail { from: Time; to: Time; at: Time | null; url: string | null }
 export interface Coverage { stream: string; durable_until: Time | null; spans: Span[]; gaps: Gap[] }
 
 export type VehicleState = 'moving' | 'stopped' | 'stale'

@@ -1,14 +1,16 @@
 // The play head: one moment for all panes. While playing it follows the lead pane's picture, and where there is none it walks by itself.
 import { onBeforeUnmount, ref } from 'vue'
 import type { Hole } from '@/lib/coverage'
+import { nextSpeed } from '@/lib/scrub'
 import type { View } from '@/lib/timeline'
 
 export interface Lead {
   report(): number | 'wait' | 'free'
   after(): { gap: Hole | null; next: View | null }
+  /** The same, looking back. */
+  before(): { gap: Hole | null; previous: View | null }
 }
 
-export const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16] as const
 const TICK_MS = 50
 
 export function usePlayhead(start: number, lead: () => Lead | null, skipped: (gap: Hole) => void, edge: () => void) {
@@ -23,6 +25,15 @@ export function usePlayhead(start: number, lead: () => Lead | null, skipped: (ga
     before = now
     const pane = lead()
     if (!playing.value || !pane) return
+    if (speed.value < 0) {
+      const { gap, previous } = pane.before()
+      if (gap && previous) {
+        skipped(gap)
+        position.value = previous.to - 1
+      } else if (gap) playing.value = false
+      else position.value += walked
+      return
+    }
     const told = pane.report()
     if (told === 'wait') return
     if (typeof told === 'number') {
@@ -41,9 +52,8 @@ export function usePlayhead(start: number, lead: () => Lead | null, skipped: (ga
   const timer = setInterval(tick, TICK_MS)
   onBeforeUnmount(() => clearInterval(timer))
 
-  function stepSpeed(by: 1 | -1): void {
-    const at = SPEEDS.indexOf(speed.value as (typeof SPEEDS)[number])
-    speed.value = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + by))] ?? 1
+  const stepSpeed = (by: 1 | -1): void => {
+    speed.value = nextSpeed(speed.value, by)
   }
   return { position, playing, speed, stepSpeed }
 }

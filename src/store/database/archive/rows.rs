@@ -16,7 +16,7 @@ pub(super) const FRAGMENT_COLUMNS: &str = "seq, from_us, to_us, byte_from, byte_
 /// Version byte, then for each fragment: seq, from, to, offset (8 bytes each), len, lost (4), key (1), hash (32), length of
 /// the sample table (4) and the table; since version 2 also the camera's clock (code 1, offset 8, uncertainty 4) and how far
 /// the recording is ahead (8). Little-endian.
-pub(super) fn folded(fragments: &[FragmentRow]) -> Vec<u8> {
+pub fn folded(fragments: &[FragmentRow]) -> Vec<u8> {
     let mut out = vec![2];
     for row in fragments {
         let f = &row.fragment;

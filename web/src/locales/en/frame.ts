@@ -27,7 +27,7 @@ export default {
     state: { connecting: 'Connecting', streaming: 'Normal', backoff: 'Retrying', faulted: 'Faulted', stopped: 'Stopped' },
     reason: {
       unreachable: 'Camera cannot be reached', timed_out: 'Camera did not answer in time', closed: 'Camera closed the connection', protocol: 'Camera answered against the standard',
-      unauthorized: 'User name or password refused', unsupported_codec: 'Codec not supported', picture_stopped: 'Picture stopped', panicked: 'Intake task failed', other: 'Reason unknown',
+      unauthorized: 'User name or password refused', unsupported_codec: 'Codec not supported', picture_stopped: 'Picture stopped', clock_step: 'This machine’s clock was set back', panicked: 'Intake task failed', other: 'Reason unknown',
     },
     retryAt: 'retry at {time}',
     waitsForPerson: 'waits for a person',

@@ -27,7 +27,7 @@ export default {
     state: { connecting: '正在连接', streaming: '正常', backoff: '断线重试', faulted: '故障待处理', stopped: '已停用' },
     reason: {
       unreachable: '摄像机连接不上', timed_out: '摄像机应答超时', closed: '摄像机断开了连接', protocol: '摄像机应答不合规范',
-      unauthorized: '用户名或密码被拒绝', unsupported_codec: '编码格式不支持', picture_stopped: '画面停止更新', panicked: '接入任务异常', other: '原因不明',
+      unauthorized: '用户名或密码被拒绝', unsupported_codec: '编码格式不支持', picture_stopped: '画面停止更新', clock_step: '本机时钟被调回', panicked: '接入任务异常', other: '原因不明',
     },
     retryAt: '{time} 重试',
     waitsForPerson: '需人工处理',

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../run.rs"]
+#[macro_use]
+mod run;
+
+fuzz!("parameter_sets");
