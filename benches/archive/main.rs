@@ -202,6 +202,7 @@ impl Options {
             latest_ms: sent.latest_ms,
             received: account.received,
             on_disk: account.on_disk,
+            missing: account.missing,
             gaps: after.gaps.zip(before.gaps).map(|(a, b)| a - b),
             lag: after.lag,
         })
@@ -269,6 +270,7 @@ struct Figures {
     latest_ms: u64,
     received: Option<u64>,
     on_disk: Option<u64>,
+    missing: Vec<(String, f64)>,
     gaps: Option<u64>,
     lag: Option<f64>,
 }
@@ -289,6 +291,9 @@ impl std::fmt::Display for Figures {
         }
         if let (Some(received), Some(on_disk)) = (self.received, self.on_disk) {
             write!(f, ", received {received}, on disk {on_disk}")?;
+        }
+        for (cause, seconds) in self.missing.iter().filter(|(_, s)| *s > 0.0) {
+            write!(f, ", {seconds:.1} s missing ({cause})")?;
         }
         for (name, cpu) in self.threads.iter().filter(|(_, cpu)| *cpu >= 0.005) {
             write!(f, "; {name} {cpu:.3}")?;

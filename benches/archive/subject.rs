@@ -62,6 +62,8 @@ pub(crate) struct Account {
     pub(crate) bytes: u64,
     pub(crate) received: Option<u64>,
     pub(crate) on_disk: Option<u64>,
+    /// Causes of missing time with their seconds, from the start to the end of the cameras.
+    pub(crate) missing: Vec<(String, f64)>,
 }
 
 impl Subject {
@@ -194,10 +196,19 @@ impl Subject {
                 account.bytes = footage::bytes(&self.dir);
             }
             Kind::Zhenbei => {
-                // The end of the sessions closes the last fragments.
-                std::thread::sleep(Duration::from_secs(2));
-                let text = self.metrics()?;
-                account.received = Some(sum(&text, "zhenbei_video_frames_total") as u64);
+                // What the sockets still hold is read, and the end of the sessions closes the last fragments.
+                let mut text = self.metrics()?;
+                loop {
+                    std::thread::sleep(Duration::from_secs(2));
+                    let now = self.metrics()?;
+                    let done = frames(&now) == frames(&text);
+                    text = now;
+                    if done {
+                        break;
+                    }
+                }
+                account.received = Some(frames(&text));
+                account.missing = by_cause(&text);
                 self.signal_and_wait()?;
                 let archive = self.dir.join("data/archive");
                 account.bytes = footage::bytes(&archive);
@@ -233,6 +244,18 @@ impl Drop for Subject {
             child.wait().ok();
         }
     }
+}
+
+fn frames(text: &str) -> u64 {
+    sum(text, "zhenbei_video_frames_total") as u64
+}
+
+fn by_cause(text: &str) -> Vec<(String, f64)> {
+    text.lines()
+        .filter_map(|l| l.strip_prefix("zhenbei_archive_gap_milliseconds_total{cause=\""))
+        .filter_map(|l| l.split_once("\"} "))
+        .filter_map(|(cause, ms)| Some((cause.to_owned(), ms.parse::<f64>().ok()? / 1000.0)))
+        .collect()
 }
 
 /// Sum of a metric over all its labels.

@@ -4,7 +4,7 @@
 //! camera that begins with a burst of buffered pictures is not recorded in the future), then advances with the camera's media
 //! time, corrected towards the receive time by at most 500 ppm: jitter makes neither holes nor overlaps. The timeline of a
 //! stream only grows: after a backward step of the server's clock it goes on where it was, ahead of the clock. Each fragment
-//! says by how much, and the lead is made good by one part in a hundred (decision 0016).
+//! says by how much, and the lead is made good by one part in a hundred (decision 0013).
 
 use std::sync::Arc;
 

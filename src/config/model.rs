@@ -281,7 +281,7 @@ impl Default for MqttConfig {
 impl Default for VideoConfig {
     fn default() -> Self {
         Self {
-            ring_bytes: 16 << 20,
+            ring_bytes: 8 << 20,
             picture_timeout_ms: 5_000,
             answer_timeout_ms: 5_000,
             backoff_min_ms: 1_000,

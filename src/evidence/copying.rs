@@ -290,8 +290,9 @@ impl Job<'_> {
                     .find(|v| Some(&v.id) == vehicle.as_ref()),
             ),
         };
+        // The recording may be gone when something is made of its clip; the clip's own manifest tells.
         let clock = match (&x.camera, x.delivered) {
-            (Some(camera), Some(delivered)) => {
+            (Some(camera), Some(delivered)) if !x.kind.is_derived() => {
                 let key = StreamKey::new(camera.clone(), x.stream.unwrap_or(StreamRole::Main));
                 Some(self.inner.parts.sources.clock(&key, delivered).await?)
             }

@@ -104,7 +104,7 @@ fn clock(f: &Facts<'_>) -> Value {
             "uncertainty_us": null,
             "method": null,
             "recording_ahead_us": null,
-            "reason": "not measured",
+            "reason": if f.derivation.is_some() { "told by the manifest of the parent" } else { "not measured" },
         });
     };
     let (offset, uncertainty, method) = match known.camera {

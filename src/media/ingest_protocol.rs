@@ -45,9 +45,10 @@ pub(super) enum Said {
 }
 
 pub(super) fn encode(said: &Said) -> Bytes {
-    let mut out = BytesMut::with_capacity(match said {
-        Said::Unit(unit) => unit.data.len() + 64,
-        _ => 256,
+    let mut out = BytesMut::with_capacity(if let Said::Unit(unit) = said {
+        unit.data.len() + 64
+    } else {
+        256
     });
     match said {
         Said::Open(order) => {

@@ -90,10 +90,11 @@ fn write(queue: &Receiver<Bytes>, outbox: &Outbox, mut output: Output) {
 pub(super) fn serve(mut input: Input, output: Output) -> io::Result<()> {
     let order = match input.next()? {
         Some(Message::Ingest(body)) => {
-            match ingest_protocol::decode(body).map_err(io::Error::other)? {
-                Said::Open(order) => order,
-                _ => return Err(io::Error::other("an ingest worker was told no address")),
-            }
+            let said = ingest_protocol::decode(body).map_err(io::Error::other)?;
+            let Said::Open(order) = said else {
+                return Err(io::Error::other("an ingest worker was told no address"));
+            };
+            order
         }
         Some(other) => {
             let name = name_of(&other);
@@ -139,21 +140,19 @@ pub(super) fn serve(mut input: Input, output: Output) -> io::Result<()> {
         // The bus says why; it ends the process.
         thread::sleep(LAST_WORDS);
     }
-    loop {
-        match input.next()? {
-            // TEARDOWN is sent on the way to rest.
-            Some(Message::Stop) | None => {
-                if session.pipeline.set_state(gst::State::Null).is_err() {
-                    say("the pipeline did not stop cleanly");
-                }
-                return Ok(());
+    match input.next()? {
+        // TEARDOWN is sent on the way to rest.
+        Some(Message::Stop) | None => {
+            if session.pipeline.set_state(gst::State::Null).is_err() {
+                say("the pipeline did not stop cleanly");
             }
-            Some(other) => {
-                let name = name_of(&other);
-                return Err(io::Error::other(format!(
-                    "an ingest worker was sent {name}"
-                )));
-            }
+            Ok(())
+        }
+        Some(other) => {
+            let name = name_of(&other);
+            Err(io::Error::other(format!(
+                "an ingest worker was sent {name}"
+            )))
         }
     }
 }
@@ -182,6 +181,10 @@ fn watch(
             }
             gst::MessageView::Eos(_) => return IngestFault::Ended,
             gst::MessageView::Warning(w) => say(&w.error().to_string()),
+            #[allow(
+                clippy::wildcard_enum_match_arm,
+                reason = "GStreamer has dozens of others"
+            )]
             _ => {}
         }
     }

@@ -138,7 +138,11 @@ impl SessionRunner for Sessions {
     ) -> Fault {
         match spec.transport {
             Transport::Auto => self.auto(spec, sink, &stop).await,
-            transport => self.over(transport, spec, sink, &stop).await,
+            transport @ (Transport::Tcp
+            | Transport::Udp
+            | Transport::Http
+            | Transport::Tls
+            | Transport::Multicast) => self.over(transport, spec, sink, &stop).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Threads that each drive their own cameras: a session and its recorder run on one thread and never meet another core.
 //!
-//! On a work-stealing runtime every picture wakes a second core and moves its bytes there; at 25 pictures a second and
-//! hundreds of cameras that costs more than recording (docs/decisions/0009-shards.md). Main and sub of a camera share a shard.
+//! On a work-stealing runtime a picture may wake a second core and move its bytes there (docs/decisions/0010-shards.md). Main and
+//! sub of a camera share a shard.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

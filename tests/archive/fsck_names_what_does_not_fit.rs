@@ -11,7 +11,7 @@ use zhenbei::archive::{Finding, FindingKind, Fsck, FsckOptions, FsckSummary};
 use zhenbei::config::ArchiveConfig;
 use zhenbei::model::{FaultKind, GapCause, Secret, SystemClock, TimeRange, UtcMicros};
 use zhenbei::store::Database;
-use zhenbei::store::database::{Hold, SegmentPart, Tombstone};
+use zhenbei::store::database::{Burial, Hold, SegmentPart, Tombstone};
 
 use crate::footage;
 use crate::house::{House, at, key, range};
@@ -391,7 +391,7 @@ async fn chains_that_break_and_numbers_that_are_missing() {
     // The same with a tombstone is a deletion.
     let r = at_rest().await;
     let tombstone = r.tombstone(1);
-    r.db.archive_bury(&[tombstone]).await.unwrap();
+    r.db.archive_bury(&[whole(tombstone)]).await.unwrap();
     fs::remove_file(r.file(1)).unwrap();
     let (found, _) = r.fsck(CHECK).await;
     assert!(found.is_empty(), "{found:#?}");
@@ -450,7 +450,7 @@ async fn gaps_that_are_missing_or_say_too_much() {
 async fn deletions_not_finished_and_files_that_are_not_ours() {
     use FindingKind::{DeletionUnfinished, FileForeign, FileTorn, HeldDeleted};
     let r = at_rest().await;
-    r.db.archive_bury(&[r.tombstone(0)]).await.unwrap();
+    r.db.archive_bury(&[whole(r.tombstone(0))]).await.unwrap();
     assert_eq!(r.kinds().await, [DeletionUnfinished]);
 
     // A hold put since: it stays, and a person is told.
@@ -541,6 +541,7 @@ impl Rest {
             first_seq: part.row.first_seq,
             last_seq: last.seq,
             last_sha256: last.sha256,
+            byte_from: 0,
             bytes: part.row.bytes,
             rule: "retention_days = 1".into(),
             actor: "retention".into(),
@@ -564,4 +565,13 @@ fn crc32(bytes: &[u8]) -> u32 {
         }
     }
     !crc
+}
+
+/// The burial of a whole file.
+fn whole(t: Tombstone) -> Burial {
+    let needed = t.range.to;
+    Burial {
+        first_seq: t.first_seq,
+        runs: vec![(t, needed)],
+    }
 }

@@ -85,7 +85,7 @@ impl Fsck {
 
     /// Checks all of it.
     pub async fn run(mut self, tell: &mut (dyn FnMut(&Finding) + Send)) -> Result<FsckSummary> {
-        self.volumes_there(tell).await;
+        self.volumes_there(tell);
         self.waiting_gaps(tell).await?;
         if self.options.rebuild {
             // Ended half-way, the next start reads the rest.
@@ -125,7 +125,7 @@ impl Fsck {
         tell(&finding);
     }
 
-    async fn volumes_there(&mut self, tell: Tell<'_>) {
+    fn volumes_there(&mut self, tell: Tell<'_>) {
         let away: Vec<String> = self
             .volumes
             .all()

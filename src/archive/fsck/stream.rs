@@ -206,6 +206,10 @@ impl Fsck {
                 }
                 FindingKind::TornTail => cut,
                 // What is lost stays lost, whatever the index says.
+                #[allow(
+                    clippy::wildcard_enum_match_arm,
+                    reason = "none of the others can be mended here"
+                )]
                 _ => false,
             };
             self.say(tell, finding.repaired(repaired));

@@ -255,7 +255,7 @@ impl World {
     }
 
     /// The disk does what a tombstone says. No byte of a needed fragment may be under it.
-    fn give_back(&mut self, t: &Tombstone) {
+    fn give_back(&self, t: &Tombstone) {
         let i = self.keys.iter().position(|k| *k == t.stream).unwrap();
         let Some(at) = self.place.get(&t.segment) else {
             return;

@@ -16,6 +16,8 @@ pub struct SegmentMark {
     pub ended: UtcMicros,
     /// Not any more when fragments in its middle were deleted.
     pub whole: bool,
+    /// Bytes given back to the disk: more of them when another run was deleted.
+    pub freed: u64,
 }
 
 impl SegmentMark {
@@ -23,6 +25,7 @@ impl SegmentMark {
     pub fn is_of(&self, row: &SegmentRow) -> bool {
         self.first_seq == row.first_seq
             && self.whole == row.whole
+            && self.freed == row.freed
             && self.started == row.segment.started
             && (self.ended == row.ended || (!row.closed && self.ended > row.ended))
     }
@@ -37,7 +40,7 @@ impl Database {
     ) -> Result<HashMap<SegmentId, SegmentMark>> {
         let doing = "look up recordings again";
         let rows = sqlx::query(
-            "SELECT s.id, s.first_seq, s.started, s.ended, s.whole FROM archive_streams t \
+            "SELECT s.id, s.first_seq, s.started, s.ended, s.whole, s.freed FROM archive_streams t \
              JOIN archive_segments s ON s.stream = t.id \
              WHERE t.camera = $1 AND t.role = $2 AND s.started >= $3 AND s.started < $4",
         )
@@ -58,6 +61,7 @@ impl Database {
                         started: UtcMicros(row.try_get("started")?),
                         ended: UtcMicros(row.try_get("ended")?),
                         whole: row.try_get::<i64, _>("whole")? != 0,
+                        freed: u64::try_from(row.try_get::<i64, _>("freed")?).unwrap_or(0),
                     },
                 ))
             };
