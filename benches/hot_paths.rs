@@ -46,6 +46,7 @@ fn frame(params: &Arc<StreamParams>, n: i64) -> Item {
         media: Media::Video,
         pts: n * 3_600,
         received: UtcMicros(n * 40_000),
+        arrival: zhenbei::video::Arrival::unmoved(UtcMicros(n * 40_000)),
         key: n % 25 == 0,
         data: Bytes::from_static(&[0; PICTURE]),
         lost: 0,

@@ -255,6 +255,7 @@ async fn record(dir: &Path) -> SegmentPart {
             media: Media::Video,
             pts: n * 3_600,
             received,
+            arrival: zhenbei::video::Arrival::unmoved(received),
             key,
             data: Bytes::from(vec![u8::try_from(n % 251).unwrap(); size]),
             lost: 0,

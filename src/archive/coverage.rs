@@ -15,6 +15,7 @@ impl Inner {
         let now = self.clock.now();
         // State before index: what becomes durable in between is then in both, and spans win.
         let state = self.known(stream).map(|s| s.snapshot());
+        let now = state.as_ref().map_or(now, |s| s.place(now));
         let spans = self.db.archive_spans(stream, range).await?;
         let mut gaps = self.db.archive_gaps(stream, range).await?;
         let first = self.db.archive_first(stream).await?;

@@ -468,6 +468,7 @@ mod tests {
                 media,
                 pts: 0,
                 received: STARTED,
+                arrival: crate::video::Arrival::unmoved(STARTED),
                 key,
                 data: vec![7u8; n].into(),
                 lost: 0,

@@ -8,11 +8,14 @@
 use std::sync::Arc;
 
 use crate::model::{CameraClock, GapCause, UtcMicros};
-use crate::video::{Frame, Media, StreamParams};
+use crate::video::{Arrival, Frame, Media, StreamParams};
 
 const SECOND: i64 = 90_000;
 /// GOPs shorter than this share a fragment: cameras that send key frames only must not cost a write per picture.
 const SHORTEST: i64 = SECOND / 2;
+/// The last picture of a fragment takes up slewing and rounding, by half of it and a tick, and must not vanish: decode times
+/// would be equal.
+const SHORTEST_LAST: i64 = 4;
 /// A fragment larger than this is cut whatever its length, so that memory stays bounded.
 const LARGEST: usize = 24 << 20;
 /// Media time and receive time may differ by this between two pictures before the media time is not believed.
@@ -52,6 +55,8 @@ pub(super) struct Raw {
     pub(super) received: (UtcMicros, UtcMicros),
     /// Wall time of `start` by the picture that came with the least delay.
     pub(super) earliest: UtcMicros,
+    /// The same by the machine's two clocks as they were.
+    pub(super) arrival: Arrival,
     pub(super) lost: u32,
     /// The camera's clock minus `earliest`, both at `start`.
     pub(super) camera: CameraClock,
@@ -258,11 +263,15 @@ impl Gop {
             Some(next) if next > highest => next,
             Some(_) | None => guess,
         }
-        .max(latest + 1);
+        .max(latest + SHORTEST_LAST);
         self.end = Some(end);
         let begins = std::mem::replace(&mut self.begins, Start::Continuous);
 
         let mut earliest = UtcMicros::MAX;
+        let mut arrival = Arrival {
+            steady: i64::MAX,
+            wall: UtcMicros::MAX,
+        };
         let mut samples = Vec::with_capacity(video.len());
         let mut lost = 0u32;
         let mut camera = None;
@@ -271,6 +280,7 @@ impl Gop {
             let at = decode[i];
             let until = decode.get(i + 1).copied().unwrap_or(end);
             earliest = earliest.min(frame.received - micros(at - start));
+            arrival = arrival.min(frame.arrival.before(micros(at - start)));
             lost = lost.saturating_add(frame.lost);
             // The newest report speaks for the fragment.
             match frame.camera_clock {
@@ -301,6 +311,7 @@ impl Gop {
             begins,
             received: (first.received, last.received),
             earliest,
+            arrival,
             lost,
             camera: camera.map_or(camera_unknown, |(begin, uncertainty_us, method)| {
                 CameraClock::Known {

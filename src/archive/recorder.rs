@@ -36,7 +36,7 @@ impl Recorder {
         state.started(inner.clock.now());
         Self {
             gop: Gop::new(inner.config.fragment_max_ms, GapCause::CameraDown),
-            line: Timeline::new(state.end()),
+            line: Timeline::new(state.end(), state.standing()),
             need_key: None,
             ahead: false,
             inner,
@@ -155,11 +155,12 @@ impl Recorder {
     }
 
     fn offer(&mut self, mut take: Take) {
+        self.state.stand(self.line.standing());
         self.ahead = super::clocks::watch(&self.state.key, take.clock.ahead_us, self.ahead);
         let blocked = self.state.blocked(self.inner.clock.now());
         if let Some(cause) = blocked.or(self.need_key.filter(|_| !take.key)) {
             self.need_key = Some(cause);
-            self.state.missing(take.range.from, cause);
+            self.state.left_out(take.range.from, cause);
             return;
         }
         let (range, before) = (take.range, take.before);
@@ -177,7 +178,7 @@ impl Recorder {
                     );
                 }
                 self.need_key = Some(cause);
-                self.state.missing(range.from, cause);
+                self.state.left_out(range.from, cause);
             }
         }
     }

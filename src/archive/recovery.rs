@@ -22,6 +22,7 @@ use super::ledger;
 use super::scan::{self, Scan};
 use super::state::ChainHead;
 use super::sync::count_gaps;
+use super::timeline::Standing;
 use super::volumes::Mount;
 use crate::model::{
     CameraId, Error, Gap, GapCause, Result, Segment, StreamKey, StreamRole, TimeRange, UtcMicros,
@@ -407,7 +408,12 @@ impl Inner {
             (None, Some(from)) => Some((from, GapCause::Restart)),
             (None, None) => None,
         };
-        self.state(stream).resume(chain, missing);
+        let ahead = last
+            .first()
+            .and_then(|p| p.fragments.last())
+            .map_or(0, |row| row.fragment.clock.ahead_us);
+        self.state(stream)
+            .resume(chain, missing, Standing::restored(ahead));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::timeline::Standing;
 use crate::model::{Gap, GapCause, StreamKey, TimeRange, UtcMicros};
 
 /// End of the hash chain: the next fragment's number and the hash it must carry.
@@ -45,6 +46,8 @@ struct Now {
     chain: ChainHead,
     /// End of the last fragment accepted for writing.
     end: Option<UtcMicros>,
+    /// How the stream's time stands to the server's clocks.
+    standing: Standing,
     open: Option<(UtcMicros, GapCause)>,
     /// Closed, not yet in the index.
     closed: Vec<Gap>,
@@ -61,6 +64,15 @@ pub(super) struct Snapshot {
     pub(super) open: Option<(UtcMicros, GapCause)>,
     pub(super) closed: Vec<Gap>,
     pub(super) durable_until: Option<UtcMicros>,
+    end: Option<UtcMicros>,
+    standing: Standing,
+}
+
+impl Snapshot {
+    /// A time of the server's clock on the stream's timeline.
+    pub(super) fn place(&self, at: UtcMicros) -> UtcMicros {
+        self.end.map_or(at, |end| self.standing.by_wall(at, end))
+    }
 }
 
 impl StreamState {
@@ -74,6 +86,7 @@ impl StreamState {
                 recording: false,
                 chain: ChainHead::EMPTY,
                 end: None,
+                standing: Standing::default(),
                 open: None,
                 closed: Vec::new(),
                 blocked: None,
@@ -83,8 +96,14 @@ impl StreamState {
     }
 
     /// After recovery: recorded until `chain.end`, nothing known since `missing`.
-    pub(super) fn resume(&self, chain: ChainHead, missing: Option<(UtcMicros, GapCause)>) {
+    pub(super) fn resume(
+        &self,
+        chain: ChainHead,
+        missing: Option<(UtcMicros, GapCause)>,
+        standing: Standing,
+    ) {
         let mut now = self.lock();
+        now.standing = standing;
         now.end = chain.end.max(missing.map(|(from, _)| from));
         now.chain = chain;
         now.open = missing;
@@ -134,6 +153,14 @@ impl StreamState {
         self.lock().end
     }
 
+    pub(super) fn standing(&self) -> Standing {
+        self.lock().standing
+    }
+
+    pub(super) fn stand(&self, standing: Standing) {
+        self.lock().standing = standing;
+    }
+
     pub(super) fn is_recording(&self) -> bool {
         self.lock().recording
     }
@@ -143,8 +170,7 @@ impl StreamState {
     pub(super) fn started(&self, at: UtcMicros) {
         let mut now = self.lock();
         now.recording = true;
-        // The timeline may be ahead of the clock, which was set back: what is recorded is not missing.
-        let at = now.end.map_or(at, |end| at.max(end));
+        let at = now.place(at);
         if now.open.map(|(_, c)| c) == Some(GapCause::Stopped) {
             now.close(&self.key, at);
             now.open = Some((at, GapCause::CameraDown));
@@ -159,6 +185,7 @@ impl StreamState {
     /// The recorder is gone. `switched_off`: by the operator, else because the daemon stops.
     pub(super) fn ended(&self, at: UtcMicros, switched_off: bool) {
         let mut now = self.lock();
+        let at = now.place(at);
         now.recording = false;
         now.blocked = None;
         if switched_off {
@@ -173,21 +200,15 @@ impl StreamState {
     /// Pictures stop.
     pub(super) fn missing(&self, at: UtcMicros, cause: GapCause) {
         let mut now = self.lock();
-        // The timeline may be ahead of the clock: what is recorded is not missing.
+        let at = now.place(at);
+        now.missing(&self.key, at, cause);
+    }
+
+    /// Pictures that have a place in time already are left out, from `at` on.
+    pub(super) fn left_out(&self, at: UtcMicros, cause: GapCause) {
+        let mut now = self.lock();
         let at = now.end.map_or(at, |end| at.max(end));
-        match now.open {
-            Some((_, c)) if c == cause => {}
-            // Known missing for another cause until now: that part is over.
-            Some((from, _)) if at > from => {
-                now.close(&self.key, at);
-                now.open = Some((at, cause));
-            }
-            Some((from, _)) => now.open = Some((from, cause)),
-            None => {
-                let from = now.end.unwrap_or(at);
-                now.open = Some((from, cause));
-            }
-        }
+        now.missing(&self.key, at, cause);
     }
 
     /// The cause of what is missing now; `before` if no better is known.
@@ -291,6 +312,8 @@ impl StreamState {
             open: now.open,
             closed: now.closed.clone(),
             durable_until: self.durable_until(),
+            end: now.end,
+            standing: now.standing,
         }
     }
 
@@ -301,6 +324,28 @@ impl StreamState {
 }
 
 impl Now {
+    /// A time of the server's clock on the stream's timeline, which may be ahead of the clock: what is recorded is not missing.
+    fn place(&self, at: UtcMicros) -> UtcMicros {
+        self.end
+            .map_or(at, |end| self.standing.by_wall(at, end).max(end))
+    }
+
+    fn missing(&mut self, key: &StreamKey, at: UtcMicros, cause: GapCause) {
+        match self.open {
+            Some((_, c)) if c == cause => {}
+            // Known missing for another cause until now: that part is over.
+            Some((from, _)) if at > from => {
+                self.close(key, at);
+                self.open = Some((at, cause));
+            }
+            Some((from, _)) => self.open = Some((from, cause)),
+            None => {
+                let from = self.end.unwrap_or(at);
+                self.open = Some((from, cause));
+            }
+        }
+    }
+
     /// Ends the open gap at `to`, if there is one; returns its end.
     fn close(&mut self, key: &StreamKey, to: UtcMicros) -> Option<UtcMicros> {
         let (from, cause) = self.open.take()?;
@@ -375,7 +420,11 @@ mod tests {
             end: Some(UtcMicros(100)),
             ..ChainHead::EMPTY
         };
-        s.resume(chain, Some((UtcMicros(100), GapCause::Stopped)));
+        s.resume(
+            chain,
+            Some((UtcMicros(100), GapCause::Stopped)),
+            Standing::default(),
+        );
         // The clock says 50, the recordings reach 100.
         s.started(UtcMicros(50));
         s.missing(UtcMicros(70), GapCause::SourceStalled);
@@ -399,7 +448,11 @@ mod tests {
             end: Some(UtcMicros(100)),
             ..ChainHead::EMPTY
         };
-        s.resume(chain, Some((UtcMicros(100), GapCause::Restart)));
+        s.resume(
+            chain,
+            Some((UtcMicros(100), GapCause::Restart)),
+            Standing::default(),
+        );
         s.started(UtcMicros(150));
         s.accept(r(160, 170), GapCause::CameraDown);
         assert_eq!(gaps(&s), [(r(100, 160), GapCause::Restart)]);

@@ -4,13 +4,14 @@
 //! camera that begins with a burst of buffered pictures is not recorded in the future), then advances with the camera's media
 //! time, corrected towards the receive time by at most 500 ppm: jitter makes neither holes nor overlaps. The timeline of a
 //! stream only grows: after a backward step of the server's clock it goes on where it was, ahead of the clock. Each fragment
-//! says by how much, and the lead is made good by one part in a hundred (decision 0013).
+//! says by how much, and the lead is made good by one part in a hundred (decision 0013) and by nothing else: a session that
+//! begins meanwhile lies as far behind the one before as time went by, so that what is missing between them is a gap.
 
 use std::sync::Arc;
 
 use super::gop::{Raw, Sample, Start, micros};
 use crate::model::{CameraClock, FragmentClock, GapCause, TimeRange, UtcMicros};
-use crate::video::{Frame, StreamParams};
+use crate::video::{Arrival, Frame, StreamParams};
 
 /// Parts per million that the timeline may run faster or slower than the camera.
 const SLEW_PPM: i64 = 500;
@@ -21,6 +22,8 @@ const FAR: i64 = 1_000_000;
 const TOO_FAR: i64 = 60_000_000;
 /// Smaller differences are jitter.
 const DEAD_BAND: i64 = 10_000;
+/// And still smaller ones come of rounding.
+const ROUNDING: i64 = 1_000;
 /// Receive times of this much are seen before a session is anchored.
 const ANCHOR_AFTER: i64 = 500_000;
 /// Fragments held back at most for that.
@@ -30,6 +33,55 @@ const STEP: i64 = 2_000_000;
 const STEP_FRAGMENTS: u32 = 4;
 /// Audio whose time is off by more than this from its receive time has a zero of its own.
 const AUDIO_ADRIFT: i64 = 1_000_000;
+
+/// How the timeline stands to the machine's two clocks; outlives a session and a recorder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The timeline minus the monotonic clock; `None` when nothing was recorded in this process.
+    steady: Option<i64>,
+    /// The timeline minus the server's clock, as the last fragment says.
+    ahead: i64,
+}
+
+impl Standing {
+    /// After a restart, of which the last fragment tells.
+    pub(super) fn restored(ahead: i64) -> Self {
+        Self {
+            steady: None,
+            ahead,
+        }
+    }
+
+    /// The timeline's time when the server's clock says `wall`, given that the recordings reach `floor`. The clock is taken to
+    /// go on as the last fragment saw it, except that it has been set right when it stands behind a lead of hours: to keep
+    /// such a lead by mistake would be worse than a gap too short by it.
+    pub(super) fn by_wall(self, wall: UtcMicros, floor: UtcMicros) -> UtcMicros {
+        if self.ahead < DEAD_BAND || (self.ahead > TOO_FAR && wall >= floor) {
+            wall
+        } else {
+            wall + self.ahead
+        }
+    }
+
+    /// Where something lies that came in then.
+    fn by_arrival(self, arrival: Arrival, floor: UtcMicros) -> UtcMicros {
+        match self.steady {
+            Some(off) => UtcMicros(arrival.steady.saturating_add(off)),
+            None => self.by_wall(arrival.wall, floor),
+        }
+    }
+
+    /// A fragment that came in so lies at `from` and has this length.
+    fn follow(&mut self, arrival: Arrival, from: UtcMicros, length: i64) {
+        let now = from.micros().saturating_sub(arrival.steady);
+        // A fragment that came late as a whole says nothing; only slewing takes a lead away.
+        let least = self
+            .steady
+            .map_or(now, |was| was.saturating_sub(length / 100));
+        self.steady = Some(now.max(least));
+        self.ahead = from.micros_since(arrival.wall);
+    }
+}
 
 /// A fragment with its place in time, ready to be written.
 #[derive(Clone, Debug)]
@@ -65,6 +117,7 @@ pub(super) struct Timeline {
     anchor: Option<(i64, UtcMicros)>,
     /// Nothing may be placed before this.
     floor: UtcMicros,
+    standing: Standing,
     waiting: Vec<Raw>,
     late: u32,
     /// Added to audio times, in audio ticks; `None` until the session's first audio.
@@ -73,10 +126,11 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn new(floor: Option<UtcMicros>) -> Self {
+    pub(super) fn new(floor: Option<UtcMicros>, standing: Standing) -> Self {
         Self {
             anchor: None,
             floor: floor.unwrap_or(UtcMicros::MIN),
+            standing,
             waiting: Vec::new(),
             late: 0,
             audio_shift: None,
@@ -87,6 +141,10 @@ impl Timeline {
     /// What lies before `at` is told already, recorded or missing.
     pub(super) fn not_before(&mut self, at: UtcMicros) {
         self.floor = self.floor.max(at);
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Places a fragment; at the begin of a session fragments are held back until it can be anchored.
@@ -132,6 +190,20 @@ impl Timeline {
             .map(|r| r.earliest - micros(r.start.saturating_sub(start)))
             .min()
             .unwrap_or(first.earliest);
+        let arrival = waiting
+            .iter()
+            .map(|r| r.arrival.before(micros(r.start.saturating_sub(start))))
+            .reduce(Arrival::min)
+            .unwrap_or(first.arrival);
+        // The clock was set back since the session before, or before that: as much lies between as time went by.
+        let kept = self.standing.by_arrival(arrival, self.floor);
+        let earliest = if kept.micros_since(earliest) > ROUNDING {
+            kept
+        } else {
+            earliest
+        };
+        // From here on by this session.
+        self.standing.steady = None;
         // Less than a picture is missing: nothing is missing.
         let wall = if earliest.micros_since(self.floor) < micros(first.typical) {
             self.floor
@@ -178,6 +250,7 @@ impl Timeline {
         let to = from + (length + correction).max(1);
         self.anchor = Some((raw.end, to));
         self.floor = to;
+        self.standing.follow(raw.arrival, from, length);
         let (audio, audio_start) = self.audio(&raw, from);
         Take {
             session: matches!(raw.begins, Start::Session(_)),
@@ -191,7 +264,7 @@ impl Timeline {
             lost: raw.lost,
             clock: FragmentClock {
                 camera: moved(raw.camera, raw.earliest.micros_since(from)),
-                ahead_us: from.micros_since(raw.earliest),
+                ahead_us: from.micros_since(raw.arrival.wall),
             },
             before,
         }
@@ -256,190 +329,4 @@ fn moved(clock: CameraClock, by: i64) -> CameraClock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::archive::gop::Gop;
-    use crate::model::{ClockMethod, VideoCodec};
-    use crate::video::Media;
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    const T0: UtcMicros = UtcMicros::from_secs(1_764_000_000);
-
-    fn params() -> Arc<StreamParams> {
-        Arc::new(StreamParams {
-            codec: VideoCodec::H264,
-            extra_data: Bytes::new(),
-            rfc6381: String::new(),
-            width: 1,
-            height: 1,
-            pixel_aspect: None,
-            audio: None,
-        })
-    }
-
-    fn picture(pts: i64, received: UtcMicros, key: bool) -> Arc<Frame> {
-        Arc::new(Frame {
-            media: Media::Video,
-            pts,
-            received,
-            key,
-            data: Bytes::from_static(&[0]),
-            lost: 0,
-            camera_clock: CameraClock::default(),
-            params: params(),
-        })
-    }
-
-    /// Frames of 25 a second; `received(i)` is the delay of frame `i` in µs.
-    fn takes(n: i64, received: impl Fn(i64) -> i64) -> Vec<Take> {
-        let params = Arc::new(StreamParams {
-            codec: VideoCodec::H264,
-            extra_data: Bytes::new(),
-            rfc6381: String::new(),
-            width: 1,
-            height: 1,
-            pixel_aspect: None,
-            audio: None,
-        });
-        let mut gop = Gop::new(2_000, GapCause::CameraDown);
-        let mut line = Timeline::new(None);
-        let mut out = Vec::new();
-        for i in 0..n {
-            let frame = Arc::new(Frame {
-                media: Media::Video,
-                pts: i * 3_600,
-                received: T0 + i * 40_000 + received(i),
-                key: i % 25 == 0,
-                data: Bytes::from_static(&[0]),
-                lost: 0,
-                camera_clock: crate::model::CameraClock::default(),
-                params: Arc::clone(&params),
-            });
-            out.extend(gop.push(frame).map(|r| line.place(r)).unwrap_or_default());
-        }
-        out.extend(gop.flush().map(|r| line.place(r)).unwrap_or_default());
-        out.extend(line.flush());
-        out
-    }
-
-    #[test]
-    fn a_burst_at_the_start_is_not_recorded_in_the_future() {
-        // Five seconds of buffered pictures at once, then live.
-        let out = takes(500, |i| if i < 125 { -i * 40_000 } else { -125 * 40_000 });
-        let end = out.last().unwrap().range.to;
-        let real = T0 + 500 * 40_000 - 125 * 40_000;
-        assert!(
-            end.micros_since(real).abs() < 100_000,
-            "{end} should be near {real}"
-        );
-    }
-
-    #[test]
-    fn a_step_of_the_clock_is_a_gap_with_its_cause() {
-        let out = takes(1_000, |i| if i < 500 { 0 } else { 10_000_000 });
-        let steps: Vec<_> = out
-            .windows(2)
-            .filter(|w| w[0].range.to != w[1].range.from)
-            .collect();
-        assert_eq!(steps.len(), 1);
-        assert_eq!(steps[0][1].before, GapCause::ClockStep);
-        let jump = steps[0][1].range.from.micros_since(steps[0][0].range.to);
-        assert!((9_900_000..=10_000_000).contains(&jump), "{jump}");
-    }
-
-    #[test]
-    fn a_clock_set_back_by_ten_seconds_is_caught_up_with_and_told_meanwhile() {
-        let out = takes(25 * 1_500, |i| if i < 250 { 0 } else { -10_000_000 });
-        assert!(out.windows(2).all(|w| w[0].range.to == w[1].range.from));
-        let lead = |t: &Take| t.clock.ahead_us;
-        let most = out.iter().map(lead).max().unwrap();
-        assert!((9_900_000..=10_000_000).contains(&most), "{most}");
-        let last = out.last().unwrap();
-        assert!(lead(last) < 1_100_000, "{}", lead(last));
-        for t in &out {
-            let lasts: i64 = t.samples.iter().map(|s| i64::from(s.duration)).sum();
-            let shift = t.range.micros() - micros(lasts);
-            assert!(shift.abs() <= 20_000, "half a picture at most: {shift}");
-        }
-    }
-
-    #[test]
-    fn a_clock_set_back_by_hours_moves_nothing_and_is_told_until_it_is_right_again() {
-        const BACK: i64 = 8 * 3_600 * 1_000_000;
-        let mut line = Timeline::new(None);
-        let mut gop = Gop::new(2_000, GapCause::CameraDown);
-        let mut out = Vec::new();
-        let mut session = |gop: &mut Gop, line: &mut Timeline, begin: UtcMicros| {
-            for i in 0..250 {
-                let frame = picture(i * 3_600, begin + i * 40_000, i % 25 == 0);
-                out.extend(gop.push(frame).map(|r| line.place(r)).unwrap_or_default());
-            }
-            out.extend(gop.flush().map(|r| line.place(r)).unwrap_or_default());
-            out.extend(line.flush());
-            gop.end_session(GapCause::ClockStep);
-        };
-        session(&mut gop, &mut line, T0);
-        session(&mut gop, &mut line, T0 + 11_000_000 - BACK);
-        session(&mut gop, &mut line, T0 + 22_000_000);
-        let (first, second, third) = (&out[0], &out[10], &out[20]);
-        assert_eq!(second.range.from, T0 + 10_000_000, "goes on where it was");
-        assert!((second.clock.ahead_us - (BACK - 1_000_000)).abs() < 1_000);
-        assert!(first.clock.ahead_us.abs() < 1_000);
-        assert_eq!(third.range.from, T0 + 22_000_000, "by the clock again");
-        assert_eq!(third.before, GapCause::ClockStep);
-        assert!(third.clock.ahead_us.abs() < 1_000);
-        assert!(out.windows(2).all(|w| w[0].range.to <= w[1].range.from));
-    }
-
-    #[test]
-    fn the_cameras_clock_is_kept_and_moves_nothing() {
-        let told = CameraClock::Known {
-            offset_us: -3_600_000_000,
-            uncertainty_us: 900,
-            method: ClockMethod::RtcpSenderReport,
-        };
-        let run = |clock: CameraClock| {
-            let mut gop = Gop::new(2_000, GapCause::CameraDown);
-            let mut line = Timeline::new(None);
-            let mut out = Vec::new();
-            for i in 0..100 {
-                let mut frame = picture(i * 3_600, T0 + i * 40_000 + (i % 3) * 5_000, i % 25 == 0);
-                Arc::get_mut(&mut frame).unwrap().camera_clock = clock;
-                out.extend(gop.push(frame).map(|r| line.place(r)).unwrap_or_default());
-            }
-            out.extend(line.flush());
-            out
-        };
-        let (with, without) = (run(told), run(CameraClock::default()));
-        let ranges = |out: &[Take]| out.iter().map(|t| t.range).collect::<Vec<_>>();
-        assert_eq!(ranges(&with), ranges(&without));
-        for take in &with {
-            let CameraClock::Known { offset_us, .. } = take.clock.camera else {
-                panic!("{:?}", take.clock);
-            };
-            // The jitter of the arrivals is in it, and no more.
-            assert!((offset_us + 3_600_000_000).abs() <= 10_001, "{offset_us}");
-        }
-    }
-
-    #[test]
-    fn a_camera_clock_that_runs_fast_is_slewed() {
-        // 200 ppm fast: after 10 000 s of frames the receive times are 2 s behind the media time.
-        let out = takes(25 * 2_000, |i| -(i * 40_000) * 200 / 1_000_000);
-        let last = out.last().unwrap();
-        assert!(last.range.to.micros_since(last.received.1).abs() < 200_000);
-        assert!(out.windows(2).all(|w| w[0].range.to == w[1].range.from));
-    }
-
-    proptest! {
-        #[test]
-        fn jitter_makes_neither_holes_nor_overlaps(delays in prop::collection::vec(0i64..900_000, 300)) {
-            let out = takes(300, |i| delays[usize::try_from(i).unwrap()]);
-            for w in out.windows(2) {
-                prop_assert_eq!(w[0].range.to, w[1].range.from);
-            }
-            prop_assert_eq!(out.iter().map(|t| t.samples.len()).sum::<usize>(), 300);
-        }
-    }
-}
+mod tests;

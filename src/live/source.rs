@@ -11,7 +11,9 @@ use crate::media::{
     Transcodes, Watched,
 };
 use crate::model::{CameraClock, Clock, Error, FaultKind, Result, StreamKey, VideoCodec};
-use crate::video::{Cursor, Frame, Item, Media as Kind, Read, Ring, SessionEnd, Start, Video};
+use crate::video::{
+    Arrival, Cursor, Frame, Item, Media as Kind, Read, Ring, SessionEnd, Start, Video,
+};
 
 /// How often a tile looks whether a stream's first picture has come.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -172,6 +174,7 @@ impl TranscodeSink for RingSink {
             media: Kind::Video,
             pts: f.pts,
             received: f.received,
+            arrival: Arrival::unmoved(f.received),
             key: f.key,
             data: f.data,
             lost: 0,

@@ -31,7 +31,7 @@ mod timeline;
 mod worker_session;
 
 pub use camera_clock::ClockReader;
-pub use frame::{Frame, Media};
+pub use frame::{Arrival, Frame, Media};
 pub use hub::{StreamList, Video};
 pub use ring::{Cursor, Item, Read, Ring, SessionEnd, Start};
 pub use rtcp::{SenderReport, sender_report};

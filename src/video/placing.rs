@@ -7,9 +7,10 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::camera_clock::ClockReader;
+use super::frame::Arrival;
 use super::rtcp;
 use super::session::Fault;
-use super::timeline::{MediaTimeline, ReceiveClock};
+use super::timeline::{MediaTimeline, ReceiveClock, steady};
 use crate::model::{CameraClock, Clock, FaultKind, TimestampJumpPolicy, UtcMicros};
 
 /// RFC 6184 §8.2.1 and RFC 7798 §7.1: always.
@@ -33,6 +34,7 @@ pub(super) struct Placing {
 pub(super) struct Placed {
     pub(super) pts: i64,
     pub(super) received: UtcMicros,
+    pub(super) arrival: Arrival,
     pub(super) camera_clock: CameraClock,
 }
 
@@ -77,11 +79,12 @@ impl Placing {
                 ));
             }
         };
-        let received = self.stamp(at)?;
+        let (received, arrival) = self.stamp(at)?;
         self.newest_rtp = Some(rtp);
         Ok(Placed {
             pts,
             received,
+            arrival,
             camera_clock: self.camera.at_picture(rtp, received),
         })
     }
@@ -92,7 +95,7 @@ impl Placing {
         rtp: i64,
         since_play: i64,
         at: Instant,
-    ) -> Result<Option<(i64, UtcMicros)>, Fault> {
+    ) -> Result<Option<(i64, UtcMicros, Arrival)>, Fault> {
         let pts = match self.audio.place(rtp, since_play, self.started, at) {
             Ok(pts) => pts,
             Err(why) if self.jump == TimestampJumpPolicy::Rebase => {
@@ -106,7 +109,8 @@ impl Placing {
                 return Ok(None);
             }
         };
-        Ok(Some((pts, self.stamp(at)?)))
+        let (received, arrival) = self.stamp(at)?;
+        Ok(Some((pts, received, arrival)))
     }
 
     /// RTCP of the picture's sender.
@@ -120,13 +124,18 @@ impl Placing {
     }
 
     /// Server time of something that came in at `at`.
-    fn stamp(&mut self, at: Instant) -> Result<UtcMicros, Fault> {
+    fn stamp(&mut self, at: Instant) -> Result<(UtcMicros, Arrival), Fault> {
         let wall = self.clock.now().minus(at.elapsed());
-        self.receive.stamp(wall, at).map_err(|seconds| {
+        let arrival = Arrival {
+            steady: steady(at),
+            wall,
+        };
+        let received = self.receive.stamp(wall, at).map_err(|seconds| {
             Fault::new(
                 FaultKind::ClockStep,
                 format!("this machine's clock was set back by {seconds:.0} s; a new session begins with the new time"),
             )
-        })
+        })?;
+        Ok((received, arrival))
     }
 }

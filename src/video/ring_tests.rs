@@ -25,6 +25,7 @@ fn frame(media: Media, n: i64, key: bool, len: usize) -> Item {
         media,
         pts: n,
         received: UtcMicros(n),
+        arrival: crate::video::Arrival::unmoved(UtcMicros(n)),
         key,
         data,
         lost: 0,

@@ -416,6 +416,7 @@ impl<'a> Reader<'a> {
             media: Media::Video,
             pts: placed.pts,
             received: placed.received,
+            arrival: placed.arrival,
             key,
             data,
             lost,
@@ -433,7 +434,7 @@ impl<'a> Reader<'a> {
         let at = frame.ctx().received();
         let rtp = frame.timestamp();
         let placed = self.placing.sound(rtp.timestamp(), rtp.elapsed(), at)?;
-        let Some((pts, received)) = placed else {
+        let Some((pts, received, arrival)) = placed else {
             self.silent = true;
             return Ok(());
         };
@@ -441,6 +442,7 @@ impl<'a> Reader<'a> {
             media: Media::Audio,
             pts,
             received,
+            arrival,
             key: true,
             data: Bytes::copy_from_slice(frame.data()),
             lost: u32::from(frame.loss()),

@@ -4,12 +4,23 @@
 //! * `MediaTimeline`: RTP time of one medium, unwrapped, zero at the session's start. Cameras send absurd stamps (a reset
 //!   counter, a wrong clock rate); one such stamp in a recording makes a minute claim hours. The session ends instead.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::model::UtcMicros;
 
 fn micros(d: Duration) -> i64 {
     i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The same zero for all sessions of the process.
+pub(super) fn steady(at: Instant) -> i64 {
+    static ZERO: OnceLock<Instant> = OnceLock::new();
+    let zero = *ZERO.get_or_init(|| at);
+    match at.checked_duration_since(zero) {
+        Some(after) => micros(after),
+        None => -micros(zero.saturating_duration_since(at)),
+    }
 }
 
 /// The machine's clock is followed at most this much faster or slower: a tenth of the time gone by.

@@ -210,6 +210,7 @@ impl Reader<'_> {
             media: Kind::Video,
             pts: placed.pts,
             received: placed.received,
+            arrival: placed.arrival,
             key: unit.key,
             data: unit.data,
             lost: unit.lost,
@@ -225,7 +226,9 @@ impl Reader<'_> {
             return Ok(());
         };
         let params = Arc::clone(params);
-        let Some((pts, received)) = self.placing.sound(unit.rtp, UNTOLD, unit.arrived())? else {
+        let Some((pts, received, arrival)) =
+            self.placing.sound(unit.rtp, UNTOLD, unit.arrived())?
+        else {
             self.silent = self.jump == TimestampJumpPolicy::NewSession;
             return Ok(());
         };
@@ -233,6 +236,7 @@ impl Reader<'_> {
             media: Kind::Audio,
             pts,
             received,
+            arrival,
             key: true,
             data: unit.data,
             lost: unit.lost,

@@ -27,6 +27,7 @@ fn follow(house: &House, f: &footage::Footage, begin: i64) {
             media: Media::Video,
             pts,
             received,
+            arrival: zhenbei::video::Arrival::unmoved(received),
             key: *is_key,
             data: data.clone(),
             lost: 0,
@@ -183,6 +184,7 @@ async fn media_time_that_jumps_by_hours_does_not_move_the_recording() {
             media: Media::Video,
             pts: pts + jump,
             received,
+            arrival: zhenbei::video::Arrival::unmoved(received),
             key: *is_key,
             data: data.clone(),
             lost: 0,
@@ -225,7 +227,21 @@ async fn a_step_of_the_clock_backwards_makes_no_overlap() {
         "{ranges:?}"
     );
     let length = ranges.last().unwrap().to.micros_since(ranges[0].from);
-    assert!((length - 12 * SECOND).abs() < 10_000, "{length}");
+    // Six seconds ahead of the clock, of which a hundredth is made good, and no more.
+    let made_good = 12 * SECOND - length;
+    assert!((0..=60_000).contains(&made_good), "{length}");
+    let leads: Vec<_> = parts
+        .iter()
+        .flat_map(|p| &p.fragments)
+        .map(|f| f.fragment.clock.ahead_us)
+        .collect();
+    assert!(leads[0].abs() < 1_000, "{leads:?}");
+    let (most, last) = (leads.iter().max().unwrap(), leads.last().unwrap());
+    assert!((most - 10 * SECOND).abs() < 1_000, "{leads:?}");
+    assert!(
+        (10 * SECOND - last - made_good).abs() <= 10_000,
+        "told is what there is: {leads:?}, {made_good} made good"
+    );
     let c = house
         .archive
         .coverage(&key(), range(0.0, 12.0))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use zhenbei::model::{CameraClock, ClockMethod, ClockUnknown, FaultKind, GapCause};
-use zhenbei::video::{Frame, Media};
+use zhenbei::video::{Arrival, Frame, Media};
 
 use crate::footage;
 use crate::house::{House, SECOND, T0, at, key, probe, range, tiles};
@@ -14,6 +14,7 @@ fn frame(f: &footage::Footage, i: usize, received: zhenbei::model::UtcMicros) ->
         media: Media::Video,
         pts: *pts,
         received,
+        arrival: Arrival::unmoved(received),
         key: *is_key,
         data: data.clone(),
         lost: 0,
@@ -84,20 +85,38 @@ async fn a_server_clock_set_back_by_hours_overlaps_nothing_and_is_told() {
     let begin = at(7.0) - BACK;
     house.clock.set(begin);
     for i in 0..f.video.len() {
-        house.push(frame(&f, i, begin + i64::try_from(i).unwrap() * 40_000));
+        // A second went by between the sessions, whatever the clock says.
+        let late = i64::try_from(i).unwrap() * 40_000;
+        let arrival = Arrival {
+            wall: begin + late,
+            ..Arrival::unmoved(at(7.0) + late)
+        };
+        house.push(Frame {
+            arrival,
+            ..frame(&f, i, begin + late)
+        });
     }
     house.stop().await;
-    let asked = range(0.0, 12.0);
+    let asked = range(0.0, 13.0);
     let c = house.archive.coverage(&key(), asked).await.unwrap();
-    assert!(tiles(&c, asked) >= 12 * SECOND - 40_000, "{c:?}");
+    assert_eq!(tiles(&c, asked), 12 * SECOND, "{c:?}");
+    assert_eq!(c.gaps, [(range(6.0, 7.0), GapCause::ClockStep)]);
     let clock = house.archive.clock_over(&key(), asked).await.unwrap();
-    assert!(
-        (clock.ahead_us - (BACK - SECOND)).abs() < 100_000,
-        "{clock:?}"
-    );
+    assert!((clock.ahead_us - BACK).abs() < 1_000, "{clock:?}");
     let before = house.archive.clock_before(&key(), at(5.0)).await.unwrap();
     assert!(before.ahead_us.abs() < 100_000);
     assert_eq!(probe(&house.bytes(asked).await).frames, 300);
+    // The lead outlives a restart while the clock stands behind what is recorded.
+    let mut house = house.again(None, at(15.0) - BACK).await;
+    let open = range(13.0, 15.0);
+    let c = house.archive.coverage(&key(), open).await.unwrap();
+    assert_eq!(c.gaps, [(open, GapCause::Restart)]);
+    house.play(&f, 0.0, 6.0, at(16.0) - BACK);
+    house.stop().await;
+    let asked = range(0.0, 22.0);
+    let c = house.archive.coverage(&key(), asked).await.unwrap();
+    assert_eq!(tiles(&c, asked), 18 * SECOND, "{c:?}");
+    assert_eq!(c.gaps.last(), Some(&(range(13.0, 16.0), GapCause::Restart)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

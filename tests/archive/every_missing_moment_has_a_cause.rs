@@ -157,6 +157,9 @@ async fn pictures_lost_on_the_way() {
             media: zhenbei::video::Media::Video,
             pts: *pts,
             received: end + 6 * SECOND + i64::try_from(i).unwrap() * 40_000,
+            arrival: zhenbei::video::Arrival::unmoved(
+                end + 6 * SECOND + i64::try_from(i).unwrap() * 40_000,
+            ),
             key: *is_key,
             data: data.clone(),
             lost: if i == 0 { 400 } else { 0 },

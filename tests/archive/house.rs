@@ -15,7 +15,7 @@ use zhenbei::archive::{Archive, Clip, Volume, Wanted};
 use zhenbei::config::ArchiveConfig;
 use zhenbei::model::{CameraId, Clock, FaultKind, Secret, StreamKey, TimeRange, UtcMicros};
 use zhenbei::store::Database;
-use zhenbei::video::{Frame, Item, Media, Ring, SessionEnd};
+use zhenbei::video::{Arrival, Frame, Item, Media, Ring, SessionEnd};
 
 use crate::footage::Footage;
 
@@ -163,6 +163,11 @@ impl House {
         for (i, (pts, key, data)) in f.video[first..last].iter().enumerate() {
             let i = i64::try_from(i).unwrap();
             let received = begin + i * 40_000 + late(i);
+            // Nothing comes early: that is a clock that was set back.
+            let arrival = Arrival {
+                wall: received,
+                ..Arrival::unmoved(begin + i * 40_000 + late(i).max(0))
+            };
             while let Some((apts, adata)) =
                 audio.next_if(|(apts, _)| (*apts - audio_zero) * 25 < i * rate)
             {
@@ -170,6 +175,7 @@ impl House {
                     media: Media::Audio,
                     pts: *apts - audio_zero,
                     received,
+                    arrival,
                     key: true,
                     data: adata.clone(),
                     lost: 0,
@@ -182,6 +188,7 @@ impl House {
                 media: Media::Video,
                 pts: *pts - zero,
                 received,
+                arrival,
                 key: *key,
                 data: data.clone(),
                 lost: 0,
@@ -202,6 +209,7 @@ impl House {
                 media: Media::Video,
                 pts: *pts,
                 received,
+                arrival: Arrival::unmoved(received),
                 key: *key,
                 data: data.clone(),
                 lost: 0,

@@ -112,6 +112,7 @@ fn read_file(
         return v.wrong.push(format!("{path}: no video"));
     };
     let mut first: Option<(i64, i64)> = None;
+    let mut newest: Option<i64> = None;
     for s in &track.samples {
         // Where it lies in time: its fragment's begin, and its place in the fragment.
         let offset = s.byte_range().start as u64;
@@ -127,6 +128,13 @@ fn read_file(
         if first.is_none_or(|(seq, _)| seq != f.fragment.seq) {
             first = Some((f.fragment.seq, s.decode_timestamp));
         }
+        if newest.is_some_and(|dts| s.decode_timestamp <= dts) {
+            v.wrong.push(format!(
+                "{path}: a picture at {} is not decoded after the one before it",
+                s.decode_timestamp
+            ));
+        }
+        newest = Some(s.decode_timestamp);
         let begin = first.map_or(0, |(_, dts)| dts);
         let at = f.fragment.range.from + (s.decode_timestamp - begin) * 100 / 9;
         let Some(unit) = bytes.get(s.byte_range()) else {
@@ -212,7 +220,7 @@ fn follows(
         }
         let gap = gap_between(*t1, *t2);
         if gap > 0 {
-            // A step of the clock is a gap in which no picture is missing; after a step back there is time without one.
+            // A step of the clock forward is a gap in which no picture is missing.
             let steps = |(g, c): &&(TimeRange, GapCause)| {
                 *c == GapCause::ClockStep && g.from < *t2 && g.to > *t1
             };
@@ -314,7 +322,9 @@ fn play(files: &[PathBuf]) -> Vec<String> {
         let out = Command::new("ffmpeg")
             .args(["-nostdin", "-v", "error", "-i"])
             .arg(file)
-            .args(["-fps_mode", "passthrough", "-f", "null", "-"])
+            // In the file's own time base: in the usual 1/25 s pictures less than that apart would be at the same time.
+            .args(["-fps_mode", "passthrough", "-enc_time_base", "-1"])
+            .args(["-f", "null", "-"])
             .output()
             .expect("ffmpeg is installed: apt-get install ffmpeg");
         if !out.status.success() || !out.stderr.is_empty() {

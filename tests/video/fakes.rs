@@ -150,6 +150,7 @@ pub fn frame(media: Media, n: i64, key: bool, lost: u32) -> Frame {
         media,
         pts: n * 3_600,
         received: UtcMicros::from_secs(1_800_000_000) + n * 40_000,
+        arrival: zhenbei::video::Arrival::unmoved(UtcMicros::from_secs(1_800_000_000) + n * 40_000),
         key,
         data: Bytes::from_static(&[0; 1000]),
         lost,

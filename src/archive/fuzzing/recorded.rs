@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::archive::boxes::Boxes;
 use crate::archive::fragment::{self, Clockwork, Header};
 use crate::archive::gop::Gop;
-use crate::archive::timeline::{Take, Timeline};
+use crate::archive::timeline::{Standing, Take, Timeline};
 use crate::model::{
     CameraClock, CameraId, ClockMethod, GapCause, SegmentId, StreamKey, UtcMicros, VideoCodec,
 };
@@ -26,7 +26,10 @@ const MOST: usize = 2_000;
 /// and receive times are, 128 other parameters.
 pub fn recorded_frames(data: &[u8]) {
     let params = [false, true].map(|sound| Arc::new(parameters(sound)));
-    let (mut gop, mut line) = (Gop::new(2_000, GapCause::CameraDown), Timeline::new(None));
+    let (mut gop, mut line) = (
+        Gop::new(2_000, GapCause::CameraDown),
+        Timeline::new(None, Standing::default()),
+    );
     let mut paper = Paper::default();
     let (mut pts, mut received) = (0i64, super::STARTED);
     let (mut pictures, mut which) = (0, false);
@@ -64,6 +67,7 @@ pub fn recorded_frames(data: &[u8]) {
                 pts
             },
             received,
+            arrival: crate::video::Arrival::unmoved(received),
             key: flags & 1 != 0,
             data: Bytes::from(vec![len; usize::from(len)]),
             lost: u32::from(flags & 16),

@@ -76,6 +76,7 @@ fn file(sound: bool, pictures: &[i64]) -> Written {
             media,
             pts: 0,
             received: STARTED,
+            arrival: crate::video::Arrival::unmoved(STARTED),
             key,
             data: vec![7u8; n].into(),
             lost: 0,

@@ -21,6 +21,7 @@ fn frame(p: &Arc<StreamParams>, pts: i64, key: bool) -> Arc<Frame> {
         media: Media::Video,
         pts,
         received: UtcMicros::from_secs(1_000) + micros(pts),
+        arrival: crate::video::Arrival::unmoved(UtcMicros::from_secs(1_000) + micros(pts)),
         key,
         data: Bytes::from_static(b"\0\0\0\x01\x65"),
         lost: 0,

@@ -42,6 +42,7 @@ fn second(n: i64) -> Take {
         media: Media::Video,
         pts: n * 90_000,
         received: range.from,
+        arrival: crate::video::Arrival::unmoved(range.from),
         key: true,
         data: vec![7; 1_000].into(),
         lost: 0,
