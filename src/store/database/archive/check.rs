@@ -109,9 +109,7 @@ impl Database {
 
     /// Puts a file's row and fragments in the place of whatever the index says of it. Rows with its sequence number or its id
     /// go first, so that a damaged row is replaced whole.
-    ///
-    /// `freed`: bytes of it that were given back to the disk.
-    pub async fn archive_replace(&self, part: &SegmentPart, freed: u64) -> Result<()> {
+    pub async fn archive_replace(&self, part: &SegmentPart) -> Result<()> {
         let doing = "mend the archive's index";
         let err = |e| database_error(doing, e);
         let mut tx = self.begin(doing).await?;
@@ -125,14 +123,6 @@ impl Database {
         put_segment(&mut tx, &mut HashMap::new(), stream, &part.row)
             .await
             .map_err(err)?;
-        if freed > 0 {
-            sqlx::query("UPDATE archive_segments SET freed = $1 WHERE id = $2")
-                .bind(i64::try_from(freed).unwrap_or(i64::MAX))
-                .bind(part.row.segment.id.to_string())
-                .execute(&mut *tx)
-                .await
-                .map_err(err)?;
-        }
         for f in &part.fragments {
             put_fragment(&mut tx, stream, part.row.first_seq, f)
                 .await
