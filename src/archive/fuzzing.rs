@@ -2,7 +2,10 @@
 //!
 //! Bytes come as a torn disk, a damaged index or a hostile camera leaves them. A broken promise is a panic here, so nothing
 //! of the daemon calls this.
-
+#![allow(
+    clippy::panic,
+    reason = "a broken promise is a panic, for the fuzzer to find"
+)]
 #![allow(
     clippy::panic,
     reason = "a broken promise is told to the fuzzer by panicking"

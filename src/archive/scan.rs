@@ -28,8 +28,7 @@ pub(super) struct Scan {
     pub(super) whole: u64,
     /// Of the file as found.
     pub(super) len: u64,
-    /// Runs given back to the disk, as `free` boxes (ISO/IEC 14496-12 §8.1.2), and where: deleted, while the rest of the file
-    /// is held.
+    /// Fragments given back to the disk, and where.
     pub(super) freed: Vec<(u64, Hole)>,
     /// Damaged bytes with whole fragments behind them.
     pub(super) damaged: Vec<(u64, u64)>,

@@ -2,7 +2,10 @@
 //!
 //! Pictures come from strangers, messages from processes that strangers' pictures may have taken over. A broken promise is a
 //! panic here, so nothing of the daemon calls this.
-
+#![allow(
+    clippy::panic,
+    reason = "a broken promise is a panic, for the fuzzer to find"
+)]
 #![allow(
     clippy::panic,
     reason = "a broken promise is told to the fuzzer by panicking"

@@ -122,14 +122,14 @@ mod tests {
             &[("source", "mqtt:test \"quoted\"")],
             2,
         );
-        gauge(Metric::ArchiveQueueBytes, &[], 12.0);
+        gauge(Metric::ArchiveQueueBytes, &[("volume", "default")], 12.0);
         observe(Metric::FleetCommit, &[], Duration::from_millis(7));
         let text = Numbers::start().unwrap().render();
         for line in [
             "# HELP zhenbei_fleet_messages_total Messages received.",
             "# TYPE zhenbei_fleet_messages_total counter",
             r#"zhenbei_fleet_messages_total{source="mqtt:test \"quoted\""} 5"#,
-            "zhenbei_archive_queue_bytes 12",
+            r#"zhenbei_archive_queue_bytes{volume="default"} 12"#,
             r#"zhenbei_fleet_commit_seconds_bucket{le="0.01"} 1"#,
             r#"zhenbei_fleet_commit_seconds_bucket{le="0.005"} 0"#,
         ] {

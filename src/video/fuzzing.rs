@@ -1,7 +1,10 @@
 //! What the fuzzer (`fuzz/bodies.rs`) calls: the readers of this room with what must hold of everything they take.
 //!
 //! A broken promise is a panic here, so nothing of the daemon calls this.
-
+#![allow(
+    clippy::panic,
+    reason = "a broken promise is a panic, for the fuzzer to find"
+)]
 #![allow(
     clippy::panic,
     reason = "a broken promise is told to the fuzzer by panicking"

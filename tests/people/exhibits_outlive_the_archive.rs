@@ -160,7 +160,10 @@ async fn the_manifest_is_canonical_and_says_who_when_why_and_what() {
             "asked_us": 20_000_000, "missing_us": 200_000,
             "gaps": [{"from_us": START.0 - 200_000, "to_us": START.0, "cause": "rtp_loss"}],
         },
-        "clock": {"times_are_of": "server", "offset_us": null, "uncertainty_us": null, "reason": "not measured"},
+        "clock": {
+            "times_are_of": "server", "offset_us": null, "uncertainty_us": null, "method": null, "recording_ahead_us": 0,
+            "reason": "not_kept",
+        },
         "fragments": {
                 "count": 3,
                 "first": {"seq": 7, "sha256": "0f".repeat(32)},

@@ -44,11 +44,11 @@ impl Disks {
         let (Some(mount), Some(pool)) = (self.volumes.all().get(seat), self.pools.get(seat)) else {
             return Err(GapCause::DiskError);
         };
-        if mount.state() == State::Lost {
-            return Err(GapCause::DiskError);
-        }
         if mount.is_full() {
             return Err(GapCause::DiskFull);
+        }
+        if mount.state() == State::Lost {
+            return Err(GapCause::DiskError);
         }
         pool.offer(state, take)
     }

@@ -10,6 +10,9 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::archive::health::{cause_of, disk_message};
+use crate::model::GapCause;
+
 /// The volume's id, one line.
 pub(in crate::archive) const MARK: &str = "archive.volume";
 /// An operator puts it beside (or instead of) the mark to say: this disk takes that volume's place.
@@ -39,6 +42,8 @@ pub(super) enum Refused {
     /// Another process uses it.
     InUse,
     NotThere(String),
+    /// There, and too full to be marked as ours.
+    NoRoom(String),
 }
 
 pub(super) struct Entered {
@@ -52,10 +57,12 @@ pub(super) struct Entered {
 pub(super) fn enter(dir: &Path, make: bool, known: Option<Uuid>) -> Result<Entered, Refused> {
     let shown = dir.display();
     let broken = |e: io::Error| {
-        Refused::NotThere(format!(
-            "recording is paused: cannot write to {shown} ({e}); check that the disk is mounted, healthy and writable for the \
-             daemon; it is tried again every few seconds"
-        ))
+        let message = disk_message(dir, &e);
+        if cause_of(&e) == GapCause::DiskFull {
+            Refused::NoRoom(message)
+        } else {
+            Refused::NotThere(message)
+        }
     };
     let away = |why: &str| {
         Refused::NotThere(format!(
@@ -102,10 +109,18 @@ pub(super) fn enter(dir: &Path, make: bool, known: Option<Uuid>) -> Result<Enter
     Ok(Entered { id, mark, lock })
 }
 
+/// Whole or not at all: half a mark on a full disk would lock it out for ever.
 fn write_mark(dir: &Path, id: Uuid) -> io::Result<()> {
-    let mut file = File::create(dir.join(MARK))?;
-    file.write_all(format!("{id}\n").as_bytes())?;
-    file.sync_all()?;
+    let new = dir.join("archive.volume.new");
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(format!("{id}\n").as_bytes())?;
+        file.sync_all()
+    });
+    if let Err(e) = written {
+        fs::remove_file(&new).ok();
+        return Err(e);
+    }
+    fs::rename(&new, dir.join(MARK))?;
     File::open(dir)?.sync_all()
 }
 
@@ -138,7 +153,7 @@ mod tests {
         match r {
             Ok(_) => "entered".into(),
             Err(Refused::InUse) => "in use".into(),
-            Err(Refused::NotThere(why)) => why,
+            Err(Refused::NotThere(why) | Refused::NoRoom(why)) => why,
         }
     }
 

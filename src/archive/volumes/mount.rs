@@ -263,12 +263,17 @@ impl Mount {
                     db.put_archive_volume(&self.name, id, now).await?;
                 }
                 self.troubles.away(None);
+                self.set_full(false);
                 Ok(Some(state))
             }
             Err(Refused::NotThere(message)) => {
-                if self.troubles.away(Some(message.clone())) {
-                    tracing::error!(volume = self.label(), "{message}");
-                }
+                self.set_full(false);
+                self.is_away(&message);
+                Ok(None)
+            }
+            Err(Refused::NoRoom(message)) => {
+                self.set_full(true);
+                self.is_away(&message);
                 Ok(None)
             }
             Err(Refused::InUse) => Err(Error::conflict(
@@ -278,6 +283,12 @@ impl Mount {
                     self.dir.display()
                 ),
             )),
+        }
+    }
+
+    fn is_away(&self, message: &str) {
+        if self.troubles.away(Some(message.to_owned())) {
+            tracing::error!(volume = self.label(), "{message}");
         }
     }
 

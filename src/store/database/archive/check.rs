@@ -109,8 +109,6 @@ impl Database {
 
     /// Puts a file's row and fragments in the place of whatever the index says of it. Rows with its sequence number or its id
     /// go first, so that a damaged row is replaced whole.
-    ///
-    /// `freed`: bytes of it that were given back to the disk.
     pub async fn archive_replace(&self, part: &SegmentPart) -> Result<()> {
         let doing = "mend the archive's index";
         let err = |e| database_error(doing, e);
