@@ -6,10 +6,6 @@
     clippy::panic,
     reason = "a broken promise is a panic, for the fuzzer to find"
 )]
-#![allow(
-    clippy::panic,
-    reason = "a broken promise is told to the fuzzer by panicking"
-)]
 
 use bytes::{Bytes, BytesMut};
 
