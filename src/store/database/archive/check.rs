@@ -75,19 +75,6 @@ impl Database {
         rows.iter().map(path_of).collect()
     }
 
-    /// The deletions written last, newest first, over all streams.
-    pub async fn archive_newest_tombstones(&self, limit: i64) -> Result<Vec<Tombstone>> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {TOMBSTONE_COLUMNS} FROM archive_tombstones t JOIN archive_streams k ON k.id = t.stream \
-             ORDER BY t.deleted_at DESC LIMIT $1"
-        )))
-        .bind(limit)
-        .fetch_all(self.read())
-        .await
-        .map_err(|e| database_error("list deletions", e))?;
-        rows.iter().map(tombstone).collect()
-    }
-
     /// The last deletion of a stream that begins before `at`.
     pub async fn archive_tombstone_before(
         &self,
